@@ -1,0 +1,5 @@
+//! The SIMD CPU backend of EdgeFormer.
+
+mod cache;
+mod kernels;
+mod pool;

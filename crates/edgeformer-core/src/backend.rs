@@ -1,0 +1,144 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CacheFormat, Device, Error, Graph, KvCache, Model, Outputs, Result, Step};
+
+/// Runs graphs on the devices of one kind.
+pub trait Backend: Send + Sync {
+    /// The name that `--backend` takes.
+    fn name(&self) -> &str;
+
+    /// The devices it has found.
+    fn devices(&self) -> Result<Vec<Device>>;
+
+    /// Whether this backend can run the graph on that device and, if not, every reason.
+    fn check(&self, graph: &Graph, device: &Device) -> Result<(), Unsupported>;
+
+    /// What a session would take, from shapes and formats alone: no weight is read.
+    fn plan(
+        &self,
+        model: &Model,
+        compile: &CompileOptions,
+        session: &SessionOptions,
+    ) -> Result<Footprint>;
+
+    /// Packs the weights and plans the steps.
+    fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>>;
+}
+
+/// A compiled model: immutable, shared between sessions and threads.
+pub trait Program: Send + Sync {
+    /// The graph it runs.
+    fn graph(&self) -> &Graph;
+
+    /// Bytes that a session with these options takes: weights, cache, scratch.
+    fn footprint(&self, options: &SessionOptions) -> Footprint;
+
+    /// Opens a session.
+    fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>>;
+}
+
+/// A stream of work over a program: owns the cache and the scratch memory.
+pub trait Session: Send {
+    /// One forward pass over a ragged batch. A failed step leaves every sequence as it was.
+    ///
+    /// # Errors
+    /// If an input does not fit the graph, a token id is outside the vocabulary, a sequence is
+    /// unknown, named twice or would outgrow the context, or the step is longer than the
+    /// session's chunk.
+    fn run(&mut self, step: &Step<'_>, outputs: &mut Outputs) -> Result<()>;
+
+    /// The sequences.
+    fn cache(&mut self) -> &mut dyn KvCache;
+}
+
+/// How a program is compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileOptions {
+    /// Which of the backend's devices, by [`Device::id`].
+    pub device: String,
+    /// Threads that work on a step; `None` lets the backend choose.
+    pub threads: Option<usize>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { device: "cpu".into(), threads: None }
+    }
+}
+
+/// How a session is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOptions {
+    /// Tokens that one sequence may hold.
+    pub context: usize,
+    /// Sequences that may hold `context` tokens at the same time: the cache has room for
+    /// `context * sequences` tokens.
+    pub sequences: usize,
+    /// Rows that one step may have, over all its spans.
+    pub chunk: usize,
+    /// Output rows that one step may ask for.
+    pub output_rows: usize,
+    /// Format of cached keys and latents.
+    pub cache_type_k: CacheFormat,
+    /// Format of cached values.
+    pub cache_type_v: CacheFormat,
+    /// Tokens that a cache page holds.
+    pub page_tokens: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            context: 4096,
+            sequences: 1,
+            chunk: 512,
+            output_rows: 512,
+            cache_type_k: CacheFormat::F16,
+            cache_type_v: CacheFormat::F16,
+            page_tokens: 64,
+        }
+    }
+}
+
+/// Bytes that a session takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Weights, as mapped and as packed.
+    pub weights: u64,
+    /// KV cache with every sequence at full length.
+    pub cache: u64,
+    /// KV cache that one more token takes.
+    pub cache_per_token: u64,
+    /// Everything else: activations, output rows, buffers of the threads.
+    pub scratch: u64,
+}
+
+impl Footprint {
+    /// Weights, cache and scratch together.
+    pub fn total(&self) -> u64 {
+        self.weights + self.cache + self.scratch
+    }
+}
+
+/// Every reason why a backend cannot run a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unsupported {
+    /// One sentence each.
+    pub reasons: Vec<String>,
+}
+
+impl Unsupported {
+    /// Turns into an error that names the backend.
+    pub fn into_error(self, backend: &str) -> Error {
+        Error::Unsupported { backend: backend.into(), reasons: self.to_string() }
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reasons.join("; "))
+    }
+}

@@ -1,0 +1,162 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Backend, Device, Error, Graph, Result};
+
+/// The backends of a process. Registration is explicit; nothing appears by being linked.
+#[derive(Default, Clone)]
+pub struct Registry {
+    backends: Vec<Arc<dyn Backend>>,
+}
+
+/// Which backend is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Selection {
+    /// The device with the highest score that can run the graph.
+    #[default]
+    Auto,
+    /// This backend, on this device or on its best one, and no other.
+    Exact {
+        /// [`Backend::name`].
+        backend: String,
+        /// [`Device::id`].
+        device: Option<String>,
+    },
+}
+
+/// What was selected, and why not the others.
+#[derive(Clone)]
+pub struct Choice {
+    /// The backend.
+    pub backend: Arc<dyn Backend>,
+    /// Its device.
+    pub device: Device,
+    /// Every candidate that was passed over.
+    pub refused: Vec<Refusal>,
+}
+
+/// Why a backend or a device was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The backend's name.
+    pub backend: String,
+    /// The device, unless the backend as a whole is refused.
+    pub device: Option<String>,
+    /// The reason, one line.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.device {
+            Some(device) => write!(f, "{}/{}: {}", self.backend, device, self.reason),
+            None => write!(f, "{}: {}", self.backend, self.reason),
+        }
+    }
+}
+
+impl std::str::FromStr for Selection {
+    type Err = std::convert::Infallible;
+
+    /// `auto`, `BACKEND` or `BACKEND/DEVICE`.
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(match text.split_once('/') {
+            _ if text.eq_ignore_ascii_case("auto") => Self::Auto,
+            Some((backend, device)) => {
+                Self::Exact { backend: backend.into(), device: Some(device.into()) }
+            }
+            None => Self::Exact { backend: text.into(), device: None },
+        })
+    }
+}
+
+impl Registry {
+    /// Adds a backend. A backend of the same name is replaced.
+    pub fn register(&mut self, backend: Arc<dyn Backend>) {
+        self.backends.retain(|known| known.name() != backend.name());
+        self.backends.push(backend);
+    }
+
+    /// The registered backends, in the order of registration.
+    pub fn backends(&self) -> &[Arc<dyn Backend>] {
+        &self.backends
+    }
+
+    /// Chooses where `graph` runs.
+    ///
+    /// # Errors
+    /// If nothing that was asked for can run it. The error carries every reason; an exact
+    /// selection never falls back.
+    pub fn select(&self, selection: &Selection, graph: &Graph) -> Result<Choice> {
+        let mut refused = Vec::new();
+        let mut candidates = Vec::new();
+        for backend in self.backends.iter().filter(|backend| selection.names(backend.name())) {
+            match backend.devices() {
+                Ok(devices) => {
+                    candidates.extend(devices.into_iter().map(|device| (backend, device)))
+                }
+                Err(error) => refused.push(refusal(backend.as_ref(), None, error.to_string())),
+            }
+        }
+        candidates.retain(|(_, device)| selection.allows(&device.id));
+        // Stable: of equal scores the first registered wins.
+        candidates.sort_by_key(|(_, device)| std::cmp::Reverse(device.score));
+
+        let mut chosen: Option<(Arc<dyn Backend>, Device)> = None;
+        for (backend, device) in candidates {
+            let reason = match (&chosen, backend.check(graph, &device)) {
+                (_, Err(unsupported)) => unsupported.to_string(),
+                (Some((_, best)), Ok(())) => {
+                    format!("score {} is not above {}", device.score, best.score)
+                }
+                (None, Ok(())) => {
+                    chosen = Some((backend.clone(), device));
+                    continue;
+                }
+            };
+            refused.push(refusal(backend.as_ref(), Some(device.id), reason));
+        }
+        match chosen {
+            Some((backend, device)) => Ok(Choice { backend, device, refused }),
+            None => Err(Error::NoBackend(self.nothing_found(selection, &refused))),
+        }
+    }
+
+    fn nothing_found(&self, selection: &Selection, refused: &[Refusal]) -> String {
+        let reasons = refused.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ");
+        let known =
+            self.backends.iter().map(|backend| backend.name()).collect::<Vec<_>>().join(", ");
+        match (selection, refused.is_empty()) {
+            (_, false) => format!("no backend can run this graph: {reasons}"),
+            (Selection::Auto, true) => "no backend is compiled in".into(),
+            (Selection::Exact { backend, device: None }, true) => {
+                format!("there is no backend {backend:?}; compiled in: {known}")
+            }
+            (Selection::Exact { backend, device: Some(device) }, true) => {
+                format!(
+                    "there is no device {device:?} of a backend {backend:?}; compiled in: {known}"
+                )
+            }
+        }
+    }
+}
+
+impl Selection {
+    fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Exact { backend, .. } => backend == name,
+        }
+    }
+
+    fn allows(&self, id: &str) -> bool {
+        match self {
+            Self::Exact { device: Some(device), .. } => device == id,
+            _ => true,
+        }
+    }
+}
+
+fn refusal(backend: &dyn Backend, device: Option<String>, reason: String) -> Refusal {
+    Refusal { backend: backend.name().into(), device, reason }
+}

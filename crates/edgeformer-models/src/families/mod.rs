@@ -1,0 +1,1 @@
+//! Model families: one small function each, from hyper-parameters to a graph.

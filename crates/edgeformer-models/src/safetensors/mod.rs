@@ -1,0 +1,1 @@
+//! Safetensors, single and sharded.
