@@ -48,10 +48,10 @@ ROPE_BASE = 10000.0
 EPS = 1e-5
 
 # training
-STEPS = 3000
+STEPS = 2500
 BATCH_TOKENS = 16 * 256
 SHORT = 256  # window length for most of training ...
-LONG_FROM = 0.80  # ... and CONTEXT from this share of the steps on
+LONG_FROM = 0.85  # ... and CONTEXT from this share of the steps on
 END_PREFIX = 0.10  # share of windows that start with END at the start of a line
 LR = 2e-3
 WARM_UP = 100
@@ -166,7 +166,10 @@ def forward(w, ids, masks=None):
     cos, sin = rope_tables_cached(ids.shape[1])
     b, t = ids.shape
     masks = iter(masks or ())
-    drop = lambda v: v * next(masks, 1.0)
+
+    def drop(v):
+        return v * next(masks, 1.0)
+
     x = drop(F.embedding(ids, w["token_embd.weight"]))
     for i in range(LAYERS):
         p = f"blk.{i}."
@@ -416,13 +419,14 @@ def main():
             if rounded and val < best:
                 best = val
                 best_weights = {n: p.detach().clone() for n, p in zip(model.names, model.params)}
+                size = write_gguf(args.output, best_weights, tok)
 
-    size = write_gguf(args.output, best_weights, tok)
     stored = read_gguf(args.output)
     part = train[: len(held)]
+    part_bytes = len(tok.decode(part.tolist()).encode()) / len(part)
     for label, w in (("before rounding", best_weights), ("as stored", stored)):
         t, v = mean_loss(w, part), mean_loss(w, held)
-        print(f"{label}: training {t:.4f} ({t / held_bytes:.4f} a byte), held out {v:.4f} ({v / held_bytes:.4f} a byte)")
+        print(f"{label}: training {t:.4f} ({t / part_bytes:.4f} a byte), held out {v:.4f} ({v / held_bytes:.4f} a byte)")
     print(f"{size} bytes, {time.time() - start:.0f} s")
     for prompt, temperature in (("To be", 0.8), ("ROMEO:", 0.8), ("ROMEO:", 0.4)):
         print(f"---- {prompt!r} at {temperature}\n{sample(stored, tok, prompt, 150, temperature, SEED)}")
