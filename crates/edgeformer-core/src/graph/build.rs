@@ -133,7 +133,17 @@ impl GraphBuilder {
 
     /// [`Op::Split`] into these widths.
     pub fn split<const N: usize>(&mut self, x: Value, widths: [usize; N]) -> Result<[Value; N]> {
-        let outputs = self.push(Op::Split { widths: widths.to_vec() }, &[x])?;
+        self.split_heads(x, 1, widths)
+    }
+
+    /// [`Op::Split`] of each of `heads` heads into these widths.
+    pub fn split_heads<const N: usize>(
+        &mut self,
+        x: Value,
+        heads: usize,
+        widths: [usize; N],
+    ) -> Result<[Value; N]> {
+        let outputs = self.push(Op::Split { groups: heads, widths: widths.to_vec() }, &[x])?;
         Ok(std::array::from_fn(|index| outputs[index]))
     }
 

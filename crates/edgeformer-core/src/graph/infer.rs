@@ -27,7 +27,7 @@ impl Scope<'_> {
             Op::AddRow { table, index } => self.add_row(*table, *index, one(inputs)?),
             Op::Prepend { rows } => self.prepend(*rows, one(inputs)?),
             Op::Linear { weight, bias } => self.linear(*weight, *bias, one(inputs)?),
-            Op::Split { widths } => split(widths, one(inputs)?),
+            Op::Split { groups, widths } => split(*groups, widths, one(inputs)?),
             Op::Concat => concat(inputs),
             Op::Norm(norm) => self.norm(norm, one(inputs)?),
             Op::Rope(rope) => rope_shape(rope, one(inputs)?),
@@ -304,12 +304,15 @@ fn concat(inputs: &[ValueInfo]) -> Shapes {
     Ok(vec![ValueInfo { width, ..*first }])
 }
 
-fn split(widths: &[usize], input: ValueInfo) -> Shapes {
+fn split(groups: usize, widths: &[usize], input: ValueInfo) -> Shapes {
     let sum = widths.iter().try_fold(0usize, |sum, &width| sum.checked_add(width));
-    if sum != Some(input.width) {
-        return Err(format!("widths {widths:?} of an input of width {}", input.width));
+    if groups == 0 || sum.and_then(|sum| sum.checked_mul(groups)) != Some(input.width) {
+        return Err(format!(
+            "{groups} times widths {widths:?} of an input of width {}",
+            input.width
+        ));
     }
-    Ok(widths.iter().map(|&width| ValueInfo { width, ..input }).collect())
+    Ok(widths.iter().map(|&width| ValueInfo { width: groups * width, ..input }).collect())
 }
 
 fn rope_shape(rope: &Rope, input: ValueInfo) -> Shapes {

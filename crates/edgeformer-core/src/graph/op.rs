@@ -45,9 +45,12 @@ pub enum Op {
         /// `b`, `[out]`.
         bias: Option<WeightId>,
     },
-    /// Cuts the columns into outputs of these widths.
+    /// Cuts each of `groups` equal parts of the columns into pieces of these widths. Output `i`
+    /// holds piece `i` of every group, side by side: `[T, groups * widths[i]]`.
     Split {
-        /// Widths that add up to the input's.
+        /// Equal parts that are cut alike: 1, or the heads whose halves are parted (MLA queries).
+        groups: usize,
+        /// Widths that add up to a group's.
         widths: Vec<usize>,
     },
     /// Puts the columns of several values side by side.

@@ -142,7 +142,10 @@ impl Graph {
                 said.extend(weights.map(name));
             }
             Op::Pool(pool) => said.push(format!("{pool:?}").to_lowercase()),
-            Op::Split { .. } | Op::Concat | Op::Multiply | Op::Add => {}
+            Op::Split { groups, .. } => {
+                unless(*groups == 1, &mut said, || format!("groups={groups}"));
+            }
+            Op::Concat | Op::Multiply | Op::Add => {}
         }
         said
     }
