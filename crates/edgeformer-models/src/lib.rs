@@ -5,6 +5,7 @@ mod error;
 
 pub mod families;
 pub mod gguf;
+pub mod hyper;
 pub mod safetensors;
 pub mod text;
 
