@@ -38,3 +38,28 @@ pub enum Error {
     #[error("{0}")]
     Text(String),
 }
+
+impl Error {
+    /// A file that is damaged or not what its format allows.
+    pub(crate) fn format(
+        path: &std::path::Path,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::Format { path: path.to_owned(), place: place.into(), problem: problem.into() }
+    }
+
+    /// What the system said about a file.
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// A name out of a file as messages show it: quoted, escaped, and not longer than a line.
+pub(crate) fn quote(name: &str) -> String {
+    const SHOWN: usize = 100;
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &name[..end]),
+        None => format!("{name:?}"),
+    }
+}

@@ -2,7 +2,10 @@
 #![deny(unsafe_code)]
 
 mod error;
+#[allow(unsafe_code, reason = "a memory map is unsafe by nature; nothing else in this crate is")]
+mod map;
 
+pub mod atomic;
 pub mod families;
 pub mod gguf;
 pub mod hyper;
