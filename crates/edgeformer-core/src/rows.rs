@@ -96,6 +96,11 @@ impl<'a> RowsMut<'a> {
         self.data
     }
 
+    /// All values, row after row, for as long as they are borrowed.
+    pub fn into_data(self) -> &'a mut [f32] {
+        self.data
+    }
+
     /// The same rows, for reading.
     pub fn as_rows(&self) -> Rows<'_> {
         Rows { data: self.data, width: self.width }

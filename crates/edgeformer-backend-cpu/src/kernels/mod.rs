@@ -1,1 +1,32 @@
-//! kernels
+//! The kernels: the inner loops of every op, one table of them per instruction set.
+//!
+//! An [`Isa`] exists only for what this machine has; [`Kernels::for_isa`] gives its table. The
+//! scalar table is the readable specification, every other table is tested against it.
+//!
+//! **Same bits.** Within a table every reduction has one fixed order. `out[t][r]` of a matrix
+//! product depends on weight row `r` and activation row `t` alone: not on how many tokens or rows
+//! are in the call, nor on how the call was split over threads.
+//!
+//! **Quantized products.** Activations become [`Q8Rows`]: blocks of 32 signed bytes under one
+//! scale. Within a block the products are integers and exact; blocks are added up in f32.
+
+#![allow(dead_code, unused_imports, reason = "its users land at the same time")]
+
+mod activations;
+mod columns;
+mod isa;
+mod matmul;
+mod q8;
+mod scalar;
+mod table;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use activations::Activations;
+pub use columns::{ColumnBlocks, ColumnsMut, split_columns};
+pub use isa::{Isa, IsaError};
+pub use matmul::MatmulKernel;
+pub use q8::{Q8Buffer, Q8Rows, Q8RowsMut};
+pub use table::{Affine, Kernels};

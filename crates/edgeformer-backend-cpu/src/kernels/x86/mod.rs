@@ -1,0 +1,3 @@
+//! Tables for x86-64.
+
+pub mod avx2;
