@@ -1,2 +1,47 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask TASK`.
+
+mod arm;
+mod ci;
+mod make_model;
+mod run;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer tasks of EdgeFormer.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Everything that continuous integration checks
+    Ci(ci::Ci),
+    /// Cross-compile the tests for 64-bit ARM and run them under emulation
+    TestArm(arm::TestArm),
+    /// Check the rules of the house: file lengths, unsafe code, crate arrows, dependency counts
+    Tidy,
+    /// Write a GGUF file with random weights in real shapes
+    MakeModel(make_model::MakeModel),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Ci(ci) => ci.run(),
+        Task::TestArm(arm) => arm.run(),
+        Task::Tidy => tidy::run(),
+        Task::MakeModel(make) => make.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use std::process::Command;
+
+use clap::Args;
+
+use crate::run::{Result, cargo, read, root, run};
+
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// Debian's compiler: the one with a standard library for ARM in a package.
+const RUSTC: &str = "/usr/bin/rustc";
+
+/// What brings it on Debian 12.
+const INSTALL: &str = "dpkg --add-architecture arm64 && apt-get update && apt-get install -y --no-install-recommends \
+    rustc-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static";
+
+/// A test that hangs under emulation must not hang the run.
+const TIMEOUT_SECONDS: u32 = 1800;
+
+/// Tests under ARM emulation.
+#[derive(Debug, Default, Args)]
+pub struct TestArm {
+    /// Passed on to `cargo test`: packages, filters
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+impl TestArm {
+    pub fn run(&self) -> Result<()> {
+        require(Command::new(RUSTC).args(["--print", "target-libdir", "--target", TARGET]))?;
+        require(Command::new("aarch64-linux-gnu-gcc").arg("--version"))?;
+        require(Command::new("qemu-aarch64-static").arg("--version"))?;
+        let mut test = cargo();
+        test.args(["test", "--target", TARGET]);
+        // The compiler differs from the host's: sharing a folder would rebuild both each time.
+        test.arg("--target-dir").arg(root().join("target/arm"));
+        test.env("RUSTC", RUSTC).env("RUSTDOC", "/usr/bin/rustdoc");
+        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+        // A dynamic binary hangs in `pthread_create` under this emulator.
+        test.env(
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "-C target-feature=+crt-static",
+        );
+        let runner = format!("timeout {TIMEOUT_SECONDS} qemu-aarch64-static");
+        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+        match self.arguments.as_slice() {
+            // Developer tasks and documentation examples do not depend on the instruction set.
+            [] => test.args(["--workspace", "--exclude", "xtask", "--lib", "--bins", "--tests"]),
+            arguments => test.args(arguments),
+        };
+        run(&mut test)
+    }
+}
+
+fn require(command: &mut Command) -> Result<()> {
+    read(command)
+        .map(|_| ())
+        .map_err(|error| format!("{error}\nwhat is missing comes with: {INSTALL}"))
+}

@@ -1,0 +1,53 @@
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::arm::TestArm;
+use crate::run::{Result, cargo, run};
+use crate::tidy;
+
+/// Everything that continuous integration checks.
+#[derive(Debug, Args)]
+pub struct Ci {
+    /// Leave out the tests under ARM emulation
+    #[arg(long)]
+    skip_arm: bool,
+}
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 6] = [
+    ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
+    ("tidy", tidy::run),
+    ("clippy", || {
+        run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    }),
+    ("features", check_features),
+    ("tests", || run(cargo().args(["test", "--workspace"]))),
+    ("docs", || {
+        run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
+    }),
+];
+
+impl Ci {
+    pub fn run(&self) -> Result<()> {
+        let arm: Step = ("ARM tests", || TestArm::default().run());
+        for (name, step) in STEPS.into_iter().chain((!self.skip_arm).then_some(arm)) {
+            eprintln!("== {name}");
+            let start = Instant::now();
+            step()?;
+            eprintln!("== {name}: passed in {:.0} s", start.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+}
+
+/// Every feature stands alone, and the library does without any.
+fn check_features() -> Result<()> {
+    for features in ["", "cpu", "cpu,embedded-model", "cpu,vision", "cpu,cli"] {
+        let arguments =
+            ["clippy", "-p", "edgeformer", "--no-default-features", "--features", features];
+        run(cargo().args(arguments).args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
