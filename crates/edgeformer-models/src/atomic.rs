@@ -80,3 +80,80 @@ impl Drop for Temporary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in a folder, and what the file `out` holds.
+    fn state(folder: &Path) -> (usize, Option<String>) {
+        let files = fs::read_dir(folder).expect("a folder").count();
+        (files, fs::read_to_string(folder.join("out")).ok())
+    }
+
+    #[test]
+    fn a_file_appears_whole() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out");
+        for text in ["first", "second"] {
+            write_atomically(&path, |out| out.write_all(text.as_bytes())).expect("written");
+            assert_eq!(state(folder.path()), (1, Some(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out");
+        let fail = |out: &mut dyn Write| {
+            out.write_all(&vec![b'x'; 1 << 20])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        write_atomically(&path, fail).expect_err("the disk is full");
+        assert_eq!(state(folder.path()), (0, None));
+        fs::write(&path, "before").expect("written");
+        let error = write_atomically(&path, fail).expect_err("the disk is full");
+        assert_eq!(state(folder.path()), (1, Some("before".into())));
+        assert!(error.to_string().starts_with(&*path.to_string_lossy()), "{error}");
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out");
+        let outcome = std::panic::catch_unwind(|| {
+            let _ = write_atomically(&path, |_| panic!("while writing"));
+        });
+        assert!(outcome.is_err());
+        assert_eq!(state(folder.path()), (0, None));
+    }
+
+    #[test]
+    fn an_absent_folder_is_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("absent").join("out");
+        write_atomically(&path, |_| Ok(())).expect_err("there is no such folder");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let link = folder.path().join("link");
+        fs::write(folder.path().join("out"), "before").expect("written");
+        std::os::unix::fs::symlink("out", &link).expect("linked");
+        write_atomically(&link, |out| out.write_all(b"after")).expect("written");
+        assert!(link.is_symlink());
+        assert_eq!(state(folder.path()), (2, Some("after".into())));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_device_is_told_and_stays_a_device() {
+        let path = Path::new("/dev/full");
+        let error = write_atomically(path, |out| out.write_all(b"text")).expect_err("it is full");
+        assert!(matches!(&error, Error::Io { source, .. }
+            if source.kind() == io::ErrorKind::StorageFull));
+        assert!(!fs::metadata(path).expect("is there").is_file());
+    }
+}

@@ -34,3 +34,31 @@ pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
     let map = unsafe { Mmap::map(&file) }.map_err(io)?;
     Ok(Bytes::from_owner(map))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_mapped_and_others_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        for content in [&b""[..], b"content"] {
+            std::fs::write(&path, content).expect("written");
+            assert_eq!(map_file(&path).expect("mapped"), content);
+        }
+        let error = map_file(folder.path()).expect_err("a folder").to_string();
+        assert!(error.ends_with(": file: this is a folder: name a regular file"), "{error}");
+        map_file(&folder.path().join("absent")).expect_err("absent");
+    }
+
+    #[test]
+    fn slices_keep_the_mapping() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "content").expect("written");
+        let slice = map_file(&path).expect("mapped").slice(3..);
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(&slice[..], b"tent");
+    }
+}

@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
         let len = usize::try_from(len).ok().filter(|len| *len <= limit).ok_or_else(|| {
             self.error_at(
                 start,
-                format!("{what} is said to have {len} bytes, at most {limit} are allowed: the file is damaged"),
+                format!("{what} is said to have {len} bytes, at most {limit} are allowed: the file is damaged, get or convert it again"),
             )
         })?;
         let bytes = self.take(len, what)?;

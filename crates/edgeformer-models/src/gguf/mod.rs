@@ -11,6 +11,8 @@ mod file;
 mod ggml;
 mod metadata;
 mod read;
+#[cfg(test)]
+mod tests;
 mod value;
 mod write;
 

@@ -85,7 +85,7 @@ fn read_metadata(cursor: &mut Cursor<'_>, count: usize) -> Result<(Vec<usize>, u
         let start = cursor.clone();
         let key = cursor.key()?;
         if key.is_empty() {
-            return Err(start.error("a key is empty: the file is damaged"));
+            return Err(start.error("a key is empty: the file is damaged, get or convert it again"));
         }
         cursor.enter("key", key);
         let value_type = ValueType::read(cursor)?;
@@ -221,7 +221,7 @@ impl Dims {
         let len = usize::try_from(count).ok().filter(|len| (1..=MAX_DIMENSIONS).contains(len));
         let len = len.ok_or_else(|| {
             start.error(format!(
-                "has {count} dimensions, 1 to {MAX_DIMENSIONS} are allowed: the file is damaged"
+                "has {count} dimensions, 1 to {MAX_DIMENSIONS} are allowed: the file is damaged, get or convert it again"
             ))
         })?;
         let mut dims = [0; MAX_DIMENSIONS];
@@ -229,7 +229,9 @@ impl Dims {
             let start = cursor.clone();
             let size = cursor.u64("a dimension")?;
             *dim = usize::try_from(size).ok().filter(|size| *size > 0).ok_or_else(|| {
-                start.error(format!("has a dimension of {size}: the file is damaged"))
+                start.error(format!(
+                    "has a dimension of {size}: the file is damaged, get or convert it again"
+                ))
             })?;
         }
         Ok(Self { len, dims })
@@ -242,7 +244,8 @@ impl<'a> TensorEntry<'a> {
         let start = cursor.clone();
         let name = tensor_name(cursor)?;
         if name.is_empty() {
-            return Err(start.error("a tensor's name is empty: the file is damaged"));
+            return Err(start
+                .error("a tensor's name is empty: the file is damaged, get or convert it again"));
         }
         cursor.enter("tensor", name);
         let dims = Dims::read(cursor)?;
@@ -255,13 +258,15 @@ impl<'a> TensorEntry<'a> {
                 Format::ALL.map(Format::name).join(", ")
             ))
         })?;
-        let len = format
-            .tensor_bytes(dims.as_slice())
-            .map_err(|error| start.error(format!("{error}: the file is damaged")))?;
+        let len = format.tensor_bytes(dims.as_slice()).map_err(|error| {
+            start.error(format!("{error}: the file is damaged, get or convert it again"))
+        })?;
         let start = cursor.clone();
         let offset = cursor.u64("the tensor's offset")?;
         let offset = usize::try_from(offset).map_err(|_| {
-            start.error(format!("offset {offset} is outside the file: it is damaged"))
+            start.error(format!(
+                "offset {offset} is outside the file: it is damaged, get or convert it again"
+            ))
         })?;
         Ok(Self { name, format, dims, offset, len })
     }

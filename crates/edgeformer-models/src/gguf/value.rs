@@ -148,7 +148,11 @@ impl<'a> MetadataValue<'a> {
         match self {
             Self::String(text) => format!("the string {}", quote(text)),
             Self::Array(array) => {
-                format!("an array of {} {}", array.len(), array.element_type().name())
+                format!(
+                    "an array of {} values of type {}",
+                    array.len(),
+                    array.element_type().name()
+                )
             }
             Self::F32(value) => format!("the f32 {value}"),
             Self::F64(value) => format!("the f64 {value}"),
@@ -269,16 +273,16 @@ fn read_bool(cursor: &mut Cursor<'_>) -> Result<bool> {
     match cursor.array("a bool")? {
         [0] => Ok(false),
         [1] => Ok(true),
-        [other] => {
-            Err(start.error(format!("a bool is 0 or 1, this is {other}: the file is damaged")))
-        }
+        [other] => Err(start.error(format!(
+            "a bool is 0 or 1, this is {other}: the file is damaged, get or convert it again"
+        ))),
     }
 }
 
 fn read_array<'a>(cursor: &mut Cursor<'a>, depth: usize) -> Result<MetadataArray<'a>> {
     if depth > MAX_ARRAY_DEPTH {
         return Err(cursor.error(format!(
-            "arrays lie in arrays more than {MAX_ARRAY_DEPTH} deep: the file is damaged"
+            "arrays lie in arrays more than {MAX_ARRAY_DEPTH} deep: the file is damaged, get or convert it again"
         )));
     }
     let element = ValueType::read(cursor)?;

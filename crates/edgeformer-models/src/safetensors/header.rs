@@ -22,9 +22,14 @@ pub(super) struct Entry {
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>> {
     let header = header(path, bytes)?;
     let data = 8 + header.len();
-    let parse_error = |error| json::error(path, "header", &error);
-    let count = json::parse(header, Count).map_err(parse_error)?;
-    let mut entries = json::parse(header, Entries { count }).map_err(parse_error)?;
+    let count = json::parse(header, Count).map_err(|error| json::error(path, "header", &error))?;
+    let mut reading = String::new();
+    let mut entries =
+        json::parse(header, Entries { count, reading: &mut reading }).map_err(|error| {
+            let what =
+                if reading.is_empty() { "header" } else { &format!("tensor {}", quote(&reading)) };
+            json::error(path, what, &error)
+        })?;
     check_sizes(path, &mut entries, data)?;
     check_cover(path, &mut entries, data, bytes.len())?;
     check_names(path, &mut entries)?;
@@ -64,7 +69,7 @@ fn check_sizes(path: &Path, entries: &mut [Entry], data: usize) -> Result<()> {
         let given = entry.end.checked_sub(entry.start);
         if given.is_none() || needed != given {
             return Err(error(format!(
-                "shape {:?} of {} does not take the bytes {} to {}: the file is damaged",
+                "shape {:?} of {} does not take the bytes {} to {}: the file is damaged, get or convert it again",
                 entry.shape,
                 entry.dtype.name(),
                 entry.start,
@@ -73,7 +78,9 @@ fn check_sizes(path: &Path, entries: &mut [Entry], data: usize) -> Result<()> {
         }
         let ends = (entry.start.checked_add(data), entry.end.checked_add(data));
         let (Some(start), Some(end)) = ends else {
-            return Err(error("its bytes are outside the file: it is damaged".into()));
+            return Err(error(
+                "its bytes are outside the file: it is damaged, get or convert it again".into(),
+            ));
         };
         (entry.start, entry.end) = (start, end);
     }
@@ -112,9 +119,11 @@ fn check_names(path: &Path, entries: &mut [Entry]) -> Result<()> {
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     match entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
         None => Ok(()),
-        Some(pair) => {
-            Err(tensor_error(path, &pair[0].name, "is there twice: the file is damaged".into()))
-        }
+        Some(pair) => Err(tensor_error(
+            path,
+            &pair[0].name,
+            "is there twice: the file is damaged, get or convert it again".into(),
+        )),
     }
 }
 

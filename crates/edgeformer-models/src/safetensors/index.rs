@@ -52,7 +52,7 @@ fn place(
         None => {
             if !is_plain(file) {
                 return Err(error(format!(
-                    "shard {} is not a plain file name beside the index: the index is damaged",
+                    "shard {} is not a plain file name beside the index: get the index again",
                     quote(file)
                 )));
             }

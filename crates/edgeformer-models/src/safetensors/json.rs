@@ -27,7 +27,14 @@ pub(super) fn error(path: &Path, what: &str, error: &serde_json::Error) -> Error
     let text = text.split(" at line ").next().unwrap_or_default();
     let end = text.char_indices().nth(300).map_or(text.len(), |(end, _)| end);
     let place = format!("{what}, line {} column {}", error.line(), error.column());
-    Error::format(path, place, format!("{}: the file is damaged, get it again", &text[..end]))
+    Error::format(
+        path,
+        place,
+        format!(
+            "{}: the file is damaged or of a kind this program does not read, get or convert it again",
+            &text[..end]
+        ),
+    )
 }
 
 /// A key that is not a tensor: a map of strings, which nothing here needs.
@@ -61,11 +68,13 @@ impl<'de> Visitor<'de> for Count {
 }
 
 /// Reads the tensors of a header that has `count` keys.
-pub(super) struct Entries {
+pub(super) struct Entries<'a> {
     pub(super) count: usize,
+    /// The name of the tensor being read, for messages.
+    pub(super) reading: &'a mut String,
 }
 
-impl<'de> DeserializeSeed<'de> for Entries {
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
     type Value = Vec<Entry>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<Entry>, D::Error> {
@@ -73,7 +82,7 @@ impl<'de> DeserializeSeed<'de> for Entries {
     }
 }
 
-impl<'de> Visitor<'de> for Entries {
+impl<'de> Visitor<'de> for Entries<'_> {
     type Value = Vec<Entry>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,8 +96,10 @@ impl<'de> Visitor<'de> for Entries {
                 map.next_value::<Strings>()?;
                 continue;
             }
-            let fields = map.next_value_seed(Fields { name: &name })?;
-            let (dtype, shape, [start, end]) = fields;
+            self.reading.clear();
+            self.reading.push_str(&name);
+            let (dtype, shape, [start, end]) = map.next_value_seed(Fields)?;
+            self.reading.clear();
             entries.push(Entry { name, dtype, shape, start, end });
         }
         Ok(entries)
@@ -142,14 +153,12 @@ impl<'de> de::Deserialize<'de> for Strings {
     }
 }
 
-/// The fields of one tensor, whose name errors tell.
-struct Fields<'a> {
-    name: &'a str,
-}
+/// The fields of one tensor.
+struct Fields;
 
 type FieldValues = (Dtype, Box<[usize]>, [usize; 2]);
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
+impl<'de> DeserializeSeed<'de> for Fields {
     type Value = FieldValues;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<FieldValues, D::Error> {
@@ -157,38 +166,33 @@ impl<'de> DeserializeSeed<'de> for Fields<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
+impl<'de> Visitor<'de> for Fields {
     type Value = FieldValues;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dtype, shape and data_offsets of tensor {}", quote(self.name))
+        f.write_str("dtype, shape and data_offsets")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValues, A::Error> {
         let (mut dtype, mut shape, mut offsets) = (None, None, None);
         while let Some(field) = map.next_key()? {
             match field {
-                Field::Dtype => set(&mut dtype, map.next_value::<TypeName>()?.0, self.name)?,
-                Field::Shape => set(&mut shape, map.next_value::<Shape>()?.0, self.name)?,
-                Field::Offsets => set(&mut offsets, map.next_value()?, self.name)?,
+                Field::Dtype => set(&mut dtype, map.next_value::<TypeName>()?.0)?,
+                Field::Shape => set(&mut shape, map.next_value::<Shape>()?.0)?,
+                Field::Offsets => set(&mut offsets, map.next_value()?)?,
             }
         }
         match (dtype, shape, offsets) {
             (Some(dtype), Some(shape), Some(offsets)) => Ok((dtype, shape, offsets)),
-            _ => {
-                let name = quote(self.name);
-                Err(de::Error::custom(format!(
-                    "tensor {name} lacks one of dtype, shape and data_offsets"
-                )))
-            }
+            _ => Err(de::Error::custom("lacks one of dtype, shape and data_offsets")),
         }
     }
 }
 
-fn set<T, E: de::Error>(field: &mut Option<T>, value: T, name: &str) -> Result<(), E> {
+fn set<T, E: de::Error>(field: &mut Option<T>, value: T) -> Result<(), E> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(E::custom(format!("tensor {} has a field twice", quote(name)))),
+        Some(_) => Err(E::custom("has a field twice")),
     }
 }
 
@@ -216,9 +220,9 @@ impl<'de> de::Deserialize<'de> for TypeName {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<TypeName, E> {
-                Dtype::named(name).map(TypeName).ok_or_else(|| {
-                    E::custom(format!("dtype {} is not supported: convert the model", quote(name)))
-                })
+                Dtype::named(name)
+                    .map(TypeName)
+                    .ok_or_else(|| E::custom(format!("dtype {} is not supported", quote(name))))
             }
         }
         from.deserialize_str(Text)

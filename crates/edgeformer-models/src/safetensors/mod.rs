@@ -10,6 +10,8 @@ mod folder;
 mod header;
 mod index;
 mod json;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use dtype::Dtype;
