@@ -71,7 +71,7 @@ impl GraphBuilder {
                     .values
                     .get(value.index())
                     .copied()
-                    .ok_or_else(|| problem(format!("reads {value:?}")))
+                    .ok_or_else(|| problem(format!("reads {value} before it is made")))
             })
             .collect::<Result<Vec<ValueInfo>>>()?;
         let weights =

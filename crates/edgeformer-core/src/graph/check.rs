@@ -30,15 +30,16 @@ impl Graph {
             return Err(self.problem("end".into(), "a cache slot is used by no op".into()));
         }
         if self.output.value.index() >= made {
-            return Err(self
-                .problem("end".into(), format!("the output {:?} is not made", self.output.value)));
+            return Err(
+                self.problem("end".into(), format!("the output {} is not made", self.output.value))
+            );
         }
         Ok(())
     }
 
     fn check_node(&self, node: &Node, made: usize) -> std::result::Result<(), String> {
         if let Some(value) = node.inputs.iter().find(|value| value.index() >= made) {
-            return Err(format!("reads {value:?} before it is made"));
+            return Err(format!("reads {value} before it is made"));
         }
         let inputs: Vec<ValueInfo> =
             node.inputs.iter().map(|value| self.values[value.index()]).collect();
@@ -50,11 +51,12 @@ impl Graph {
         }
         for (offset, (output, inferred)) in node.outputs.iter().zip(&inferred).enumerate() {
             if output.index() != made + offset {
-                return Err(format!("makes {output:?} out of order"));
+                return Err(format!("makes {output} out of order"));
             }
             match self.values.get(output.index()) {
                 Some(listed) if listed == inferred => {}
-                listed => return Err(format!("makes {inferred:?}, listed is {listed:?}")),
+                Some(listed) => return Err(format!("makes {inferred}, listed is {listed}")),
+                None => return Err(format!("makes {output}, which is not listed")),
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ impl Scope<'_> {
         let outputs = match op {
             Op::Embed { table, scale } => self.embed(*table, *scale, inputs),
             Op::Unfold(unfold) => self.unfold(unfold, inputs),
-            Op::Position { table, .. } => self.add_row(*table, 0, one(inputs)?),
+            Op::Position { table, offset } => self.add_row(*table, *offset, one(inputs)?),
             Op::AddRow { table, index } => self.add_row(*table, *index, one(inputs)?),
             Op::Prepend { rows } => self.prepend(*rows, one(inputs)?),
             Op::Linear { weight, bias } => self.linear(*weight, *bias, one(inputs)?),
@@ -118,7 +118,9 @@ impl Scope<'_> {
         if width != input.width {
             return Err(format!("prepends rows of {width} to rows of {}", input.width));
         }
-        Ok(vec![ValueInfo { rows: RowKind::Patch(patches + count), ..input }])
+        let rows =
+            patches.checked_add(count).filter(|&rows| rows <= LIMIT).ok_or("too many rows")?;
+        Ok(vec![ValueInfo { rows: RowKind::Patch(rows), ..input }])
     }
 
     fn linear(&self, weight: WeightId, bias: Option<WeightId>, input: ValueInfo) -> Shapes {
@@ -289,7 +291,7 @@ fn same_rows(inputs: &[ValueInfo]) -> Result<(), String> {
 fn pairwise(inputs: &[ValueInfo]) -> Shapes {
     match inputs {
         [a, b] if a == b => Ok(vec![*a]),
-        [a, b] => Err(format!("inputs of different shapes, {a:?} and {b:?}")),
+        [a, b] => Err(format!("inputs of different shapes, {a} and {b}")),
         _ => Err(format!("takes 2 values, has {}", inputs.len())),
     }
 }

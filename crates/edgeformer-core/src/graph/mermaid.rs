@@ -11,8 +11,9 @@ impl Graph {
         line(format!("input([\"{}\"])", self.input));
         let mut maker = vec![0; self.values.len()];
         for (index, node) in self.nodes.iter().enumerate() {
-            let attributes = self.attributes(&node.op).join("<br/>").replace('"', "'");
-            line(format!("n{index}[\"<b>{}</b><br/>{attributes}\"]", node.op.name()));
+            let mut label = vec![format!("<b>{}</b>", node.op.name())];
+            label.extend(self.attributes(&node.op));
+            line(format!("n{index}[\"{}\"]", label.join("<br/>").replace('"', "'")));
             if node.inputs.is_empty() {
                 line(format!("input --> n{index}"));
             }

@@ -204,3 +204,6 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

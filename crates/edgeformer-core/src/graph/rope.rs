@@ -194,6 +194,102 @@ mod tests {
         assert!((scaled[3] - plain[3] / 8.0).abs() < 1e-9);
     }
 
+    /// Checks every `step`th frequency; the values are those of the formulas in Hugging Face's
+    /// `modeling_rope_utils.py`, computed in double precision.
+    fn assert_frequencies(rope: &Rope, step: usize, expected: [f32; 8]) {
+        let frequencies = rope.frequencies(1);
+        assert_eq!(frequencies.len(), 8 * step);
+        for (frequency, expected) in frequencies.into_iter().step_by(step).zip(expected) {
+            assert!((frequency / expected - 1.0).abs() < 1e-5, "{frequency} {expected}");
+        }
+    }
+
+    fn yarn(factor: f32, original_context: usize, truncate: bool) -> RopeScaling {
+        RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            truncate,
+            attention_factor: 1.25,
+        }
+    }
+
+    #[test]
+    fn yarn_ramps_between_whole_dimensions() {
+        let rope = Rope { dims: 64, ..rope(yarn(40.0, 4096, true)) };
+        let expected =
+            [1.0, 3.162_277_7e-1, 1e-1, 2.687_936e-2, 5.5e-3, 7.905_694e-4, 2.5e-5, 7.905_694e-6];
+        assert_frequencies(&rope, 4, expected);
+        assert_eq!(rope.attention_factor(), 1.25);
+    }
+
+    #[test]
+    fn yarn_ramps_between_fractions_of_dimensions() {
+        let rope = Rope { dims: 64, base: 150_000.0, ..rope(yarn(32.0, 4096, false)) };
+        let expected = [
+            1.0,
+            2.254_18e-1,
+            5.081_327_5e-2,
+            6.794_959_5e-3,
+            4.564_839_2e-4,
+            1.818_833_7e-5,
+            4.099_978_5e-6,
+            9.242_089_5e-7,
+        ];
+        assert_frequencies(&rope, 4, expected);
+    }
+
+    #[test]
+    fn yarn_without_a_ramp_divides_all_but_the_first() {
+        let rope = Rope { dims: 16, ..rope(yarn(4.0, 6, true)) };
+        let expected =
+            [1.0, 7.905_694e-2, 2.5e-2, 7.905_694e-3, 2.5e-3, 7.905_694e-4, 2.5e-4, 7.905_694e-5];
+        assert_frequencies(&rope, 1, expected);
+    }
+
+    #[test]
+    fn llama3_ramps_between_the_wavelengths() {
+        let scaling = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        };
+        let rope = Rope { dims: 64, base: 500_000.0, ..rope(scaling) };
+        let expected = [
+            1.0,
+            1.939_227_5e-1,
+            3.760_603e-2,
+            7.292_664_7e-3,
+            5.248_461_6e-4,
+            3.428_102_2e-5,
+            6.647_87e-6,
+            1.289_173_2e-6,
+        ];
+        assert_frequencies(&rope, 4, expected);
+    }
+
+    #[test]
+    fn linear_and_factors_divide() {
+        let plain = rope(RopeScaling::None).frequencies(1);
+        let linear = rope(RopeScaling::Linear { factor: 4.0 }).frequencies(1);
+        let factors = RopeScaling::Factors { factors: vec![1.0, 2.0, 4.0, 8.0] };
+        let factors = rope(factors).frequencies(1);
+        for pair in 0..4 {
+            assert_eq!(linear[pair], plain[pair] / 4.0);
+            assert_eq!(factors[pair], plain[pair] / [1.0, 2.0, 4.0, 8.0][pair]);
+        }
+    }
+
+    #[test]
+    fn mscale_grows_with_the_logarithm() {
+        assert_eq!(yarn_mscale(1.0, 1.0), 1.0);
+        assert_eq!(yarn_mscale(0.5, 1.0), 1.0);
+        // DeepSeek-V2: 0.1 * 0.707 * ln 40 + 1.
+        assert!((yarn_mscale(40.0, 0.707) - 1.260_804).abs() < 1e-5);
+    }
+
     #[test]
     fn longrope_chooses_by_context() {
         let scaling = RopeScaling::LongRope {

@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 
 use super::op::{LatentUp, Mask, Op};
-use super::value::{RowKind, Value, WeightId};
+use super::value::{RowKind, Value, ValueInfo, WeightId};
 use super::{Graph, GraphInput, Node, SlotPlan};
 
 impl Graph {
@@ -20,7 +20,7 @@ impl Graph {
 
     fn write_text(&self, out: &mut String) -> fmt::Result {
         write!(out, "graph {}: {} -> {}", self.name, self.input, self.output.kind.tensor_name())?;
-        writeln!(out, " {}", Of(self.output.value))?;
+        writeln!(out, " {}", self.output.value)?;
         for node in &self.nodes {
             self.write_node(node, out)?;
         }
@@ -35,11 +35,11 @@ impl Graph {
         for (index, &value) in node.outputs.iter().enumerate() {
             let info = self.values[value.index()];
             let comma = if index == 0 { "" } else { ", " };
-            write!(out, "{comma}{} [{}, {}]", Of(value), info.rows, info.width)?;
+            write!(out, "{comma}{value} {info}")?;
         }
         write!(out, " = {}", node.op.name())?;
         if !node.inputs.is_empty() {
-            let inputs: Vec<_> = node.inputs.iter().map(|&value| Of(value).to_string()).collect();
+            let inputs: Vec<_> = node.inputs.iter().map(Value::to_string).collect();
             write!(out, "({})", inputs.join(", "))?;
         }
         for attribute in self.attributes(&node.op) {
@@ -157,12 +157,15 @@ fn unless(usual: bool, said: &mut Vec<String>, what: impl FnOnce() -> String) {
     }
 }
 
-/// A value as the text form writes it.
-struct Of(Value);
-
-impl fmt::Display for Of {
+impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}", self.0.0)
+        write!(f, "%{}", self.0)
+    }
+}
+
+impl fmt::Display for ValueInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}]", self.rows, self.width)
     }
 }
 
