@@ -128,6 +128,12 @@ impl Pages {
         self.pages[page.index()].leaving = 0;
     }
 
+    /// Pages that have memory, owned or not.
+    #[cfg(test)]
+    pub fn allocated(&self) -> usize {
+        self.pages.len()
+    }
+
     pub fn get(&self, page: PageId) -> &Page {
         &self.pages[page.index()]
     }
@@ -138,6 +144,12 @@ impl Pages {
 }
 
 impl PageId {
+    /// Tells it from other pages of its pool.
+    #[cfg(test)]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
     fn index(self) -> usize {
         self.0 as usize
     }
