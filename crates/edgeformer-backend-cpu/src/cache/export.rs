@@ -10,7 +10,7 @@
 //! | 2 | formats of keys and of values: 0 is f32, 1 is f16 |
 //! | 8 | tokens that the sequence has seen |
 //! | | for each group of slots: |
-//! | 8 | the oldest position that is held |
+//! | 8 | the oldest position that the next query sees |
 //! | | for each position from there to the last: keys and values of each slot |
 //! | 8 | FNV-1a of everything before |
 //!
@@ -56,9 +56,12 @@ impl PagedCache {
     ) -> Result<()> {
         let page_tokens = self.layout.page_tokens;
         let table = &sequence.tables[group];
-        to.write(&(table.from() as u64).to_le_bytes())?;
+        // What a window has passed but a page still holds stays behind: it is there by chance.
+        let window = self.layout.groups[group].window;
+        let oldest = visible_from(sequence.len, window).min(sequence.len);
+        to.write(&(oldest as u64).to_le_bytes())?;
         let mut record = Vec::new();
-        for position in table.from()..sequence.len {
+        for position in oldest..sequence.len {
             let page = table.page(position, page_tokens).expect("a table covers its sequence");
             let page = self.pools[group].get(page);
             record.clear();

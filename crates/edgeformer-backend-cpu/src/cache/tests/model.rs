@@ -155,7 +155,11 @@ impl Checked {
         let before = self.cache.usage();
         match self.cache.import(&mut bytes.as_slice()) {
             Ok(copy) => {
-                self.sequences.insert(copy, self.sequences[&seq].clone());
+                let mut plain = self.sequences[&seq].clone();
+                for (held, slot) in plain.held.iter_mut().zip(&self.plan.slots) {
+                    *held = visible(plain.len, slot.window()).min(plain.len);
+                }
+                self.sequences.insert(copy, plain);
             }
             Err(error) => {
                 assert!(self.sequences.len() >= self.options.sequences, "there is room: {error}");

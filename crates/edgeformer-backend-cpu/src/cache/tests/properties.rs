@@ -101,7 +101,7 @@ fn apply(checked: &mut Checked, action: Action) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn any_operations_leave_what_a_plain_vector_would(
