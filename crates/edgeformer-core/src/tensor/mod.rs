@@ -60,6 +60,8 @@ impl Tensor {
     /// blocks of the format.
     pub fn quantize(format: Format, shape: impl Into<Vec<usize>>, values: &[f32]) -> Result<Self> {
         let shape = shape.into();
+        // First of all: it refuses shapes whose elements overflow.
+        let needed = format.tensor_bytes(&shape)?;
         let elements: usize = shape.iter().product();
         if elements != values.len() {
             return Err(Error::Format {
@@ -70,7 +72,7 @@ impl Tensor {
                 ),
             });
         }
-        let mut bytes = vec![0; format.tensor_bytes(&shape)?];
+        let mut bytes = vec![0; needed];
         format.quantize(values, &mut bytes)?;
         Self::new(format, shape, Bytes::from(bytes))
     }
@@ -121,3 +123,6 @@ impl std::fmt::Debug for Tensor {
         write!(f, "{}{:?}", self.format.name(), self.shape)
     }
 }
+
+#[cfg(test)]
+mod tests;
