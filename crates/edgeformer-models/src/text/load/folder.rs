@@ -1,0 +1,1 @@
+//! A tokenizer from whatever a Hugging Face folder holds.
