@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 
 use super::index::Index;
 use super::symbols::merge_all;
-use super::vocabulary::{Problem, Vocabulary, quoted};
+use super::vocabulary::{Problem, Vocabulary};
+use crate::error::quote;
 
 /// Two tokens and the token they become.
 #[derive(Clone, Copy)]
@@ -148,9 +149,9 @@ fn known(
     vocabulary.id(piece).ok_or_else(|| {
         format!(
             "the merge of {} and {} needs the token {}, which the vocabulary lacks",
-            quoted(left),
-            quoted(right),
-            quoted(piece)
+            quote(left),
+            quote(right),
+            quote(piece)
         )
     })
 }

@@ -10,6 +10,7 @@ mod bpe;
 mod decoder;
 mod index;
 mod load;
+mod pre_tokenizer;
 mod sentencepiece;
 mod specials;
 mod stream;
@@ -20,3 +21,6 @@ mod wordpiece;
 
 pub use stream::TextStream;
 pub use tokenizer::{AddSpecial, Tokenizer};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The vocabulary: which piece of text every token id stands for.
 
 use super::index::Index;
+use crate::error::quote;
 
 /// The longest piece, in bytes, that a token may have.
 const LONGEST_PIECE: usize = u16::MAX as usize;
@@ -27,7 +28,7 @@ pub(super) enum Kind {
 impl Kind {
     /// Whether ordinary text may be spelled with this token by the tokenizer's algorithm.
     fn spells_text(self) -> bool {
-        matches!(self, Self::Normal | Self::Byte | Self::UserDefined)
+        matches!(self, Self::Normal | Self::UserDefined)
     }
 
     /// Whether the token is left out of text meant for people.
@@ -179,7 +180,7 @@ impl VocabularyBuilder {
             }
             let piece = vocabulary.piece(id);
             if let Err(first) = index.insert(piece, id, |other| vocabulary.piece(other) == piece) {
-                return Err(format!("tokens {first} and {id} are both {}", quoted(piece)));
+                return Err(format!("tokens {first} and {id} are both {}", quote(piece)));
             }
         }
         vocabulary.index = index;
@@ -199,7 +200,7 @@ impl VocabularyBuilder {
     fn settle(&mut self) -> Result<(), Problem> {
         for (id, span) in std::mem::take(&mut self.ahead) {
             if id as usize > self.most_ids() {
-                let piece = quoted(self.piece(span));
+                let piece = quote(self.piece(span));
                 return Err(format!(
                     "token {piece} has id {id}, but there are only {} tokens",
                     self.added
@@ -216,7 +217,7 @@ impl VocabularyBuilder {
         }
         let present = self.spans[id as usize];
         if present.kind != Kind::Absent {
-            let (first, second) = (quoted(self.piece(present)), quoted(self.piece(span)));
+            let (first, second) = (quote(self.piece(present)), quote(self.piece(span)));
             return Err(format!("id {id} belongs to both {first} and {second}"));
         }
         self.spans[id as usize] = span;
@@ -227,7 +228,7 @@ impl VocabularyBuilder {
         if piece.len() > LONGEST_PIECE {
             return Err(format!(
                 "token {} is {} bytes long; a token has at most {LONGEST_PIECE}",
-                quoted(piece),
+                quote(piece),
                 piece.len()
             ));
         }
@@ -235,14 +236,5 @@ impl VocabularyBuilder {
             .map_err(|_| "the pieces pass 4 GiB: no tokenizer is so large".to_owned())?;
         self.arena.push_str(piece);
         Ok(Span { start, len: piece.len() as u16, kind })
-    }
-}
-
-/// A piece for an error line: quoted, and cut where it is long.
-pub(super) fn quoted(piece: &str) -> String {
-    const MOST: usize = 40;
-    match piece.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?}…", &piece[..end]),
-        None => format!("{piece:?}"),
     }
 }

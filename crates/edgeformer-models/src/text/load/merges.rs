@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::json_model::AppendPiece;
-use crate::text::vocabulary::{Problem, quoted};
+use crate::error::quote;
+use crate::text::vocabulary::Problem;
 
 /// Pairs of pieces, in the order of their urgency.
 #[derive(Default)]
@@ -43,7 +44,7 @@ pub(in crate::text) fn split_merge(line: &str) -> Result<(&str, &str), Problem> 
     let first = line.chars().next().map_or(0, char::len_utf8);
     match line[first..].find(' ').map(|at| line.split_at(first + at)) {
         Some((left, right)) if right.len() > 1 => Ok((left, &right[1..])),
-        _ => Err(format!("merge {} is not two pieces with a space between them", quoted(line))),
+        _ => Err(format!("merge {} is not two pieces with a space between them", quote(line))),
     }
 }
 

@@ -3,8 +3,9 @@
 mod config;
 mod decoder_file;
 mod folder;
+mod gguf;
 mod json;
 mod json_model;
 mod merges;
 
-pub(super) use config::{Config, TemplateSource};
+
