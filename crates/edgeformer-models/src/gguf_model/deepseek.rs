@@ -1,0 +1,99 @@
+//! Architecture `deepseek2`: DeepSeek-V2 and -V3, in the older and the newer form of files.
+
+use edgeformer_core::graph::{ExpertGroups, RopeLayout, Scoring};
+
+use super::keys::Keys;
+use super::{pre_norm, rope};
+use crate::Result;
+use crate::hyper::{Decoder, Family, Latent, Mixture};
+
+/// Newer files are of one key-value head as wide as a latent, and state the heads' own widths as
+/// `key_length_mla` and `value_length_mla`; older ones state those directly.
+pub(super) fn decoder(keys: &Keys<'_>) -> Result<Decoder> {
+    let mut decoder = pre_norm(keys, Family::DeepseekV2, RopeLayout::Interleaved)?;
+    let latent = latent(keys, &decoder)?;
+    let key_dim = latent.nope_dim + latent.rope_dim;
+    let heads = &mut decoder.attention;
+    (heads.key_dim, heads.value_dim, heads.kv_heads) = (key_dim, latent.value_dim, heads.heads);
+    heads.scale = (key_dim as f32).powf(-0.5) * rope::score_mscale(keys)?.powi(2);
+    heads.input_bias = keys.has("blk.0.attn_kv_a_mqa.bias");
+    decoder.windows = vec![None; decoder.layers];
+    decoder.latent = Some(latent);
+
+    decoder.experts = mixture(keys, &decoder)?;
+    let sigmoid = decoder.experts.as_ref().is_some_and(|all| all.scoring == Scoring::Sigmoid);
+    decoder.family = if sigmoid { Family::DeepseekV3 } else { Family::DeepseekV2 };
+    Ok(decoder)
+}
+
+fn latent(keys: &Keys<'_>, decoder: &Decoder) -> Result<Latent> {
+    let rope_dim = keys.size("rope.dimension_count")?;
+    let (key, key_dim) = own_or(keys, "attention.key_length_mla", "attention.key_length")?;
+    let (_, value_dim) = own_or(keys, "attention.value_length_mla", "attention.value_length")?;
+    let nope_dim = key_dim.checked_sub(rope_dim).filter(|&dim| dim > 0).ok_or_else(|| {
+        keys.error(key, format!("is {key_dim}, it must be above the {rope_dim} rotated columns"))
+    })?;
+    let direct = keys.has("blk.0.attn_q.weight");
+    let query_rank = if direct { None } else { Some(keys.size("attention.q_lora_rank")?) };
+    Ok(Latent {
+        query_rank,
+        rank: keys.size("attention.kv_lora_rank")?,
+        nope_dim,
+        rope_dim,
+        value_dim,
+        norm_eps: decoder.norm_eps,
+        split: !keys.has("blk.0.attn_kv_b.weight"),
+    })
+}
+
+fn own_or(
+    keys: &Keys<'_>,
+    newer: &'static str,
+    older: &'static str,
+) -> Result<(&'static str, usize)> {
+    match keys.optional_size(newer)? {
+        Some(size) => Ok((newer, size)),
+        None => Ok((older, keys.size(older)?)),
+    }
+}
+
+fn mixture(keys: &Keys<'_>, decoder: &Decoder) -> Result<Option<Mixture>> {
+    let count = keys.optional_count("expert_count")?.unwrap_or(0);
+    let dense = keys.optional_count("leading_dense_block_count")?.unwrap_or(0);
+    if count == 0 || dense >= decoder.layers {
+        return Ok(None);
+    }
+    let width = keys.size("expert_feed_forward_length")?;
+    let shared = keys.optional_count("expert_shared_count")?.filter(|&count| count > 0);
+    // Files of V2 were written before the key was.
+    let scoring = match keys.optional_count("expert_gating_func")? {
+        None | Some(0 | 1) => Scoring::Softmax,
+        Some(2) => Scoring::Sigmoid,
+        Some(other) => {
+            let problem = format!("is {other}; known are 1 (softmax) and 2 (sigmoid)");
+            return Err(keys.error("expert_gating_func", problem));
+        }
+    };
+    Ok(Some(Mixture {
+        layers: (0..decoder.layers).map(|layer| layer >= dense).collect(),
+        count,
+        top_k: keys.size("expert_used_count")?,
+        width,
+        shared_width: shared.map(|count| count * width),
+        scoring,
+        selection_bias: keys.has(&format!("blk.{dense}.exp_probs_b.bias")),
+        groups: groups(keys, scoring)?,
+        normalise: keys.flag("expert_weights_norm")?.unwrap_or(false),
+        scale: keys.optional_positive("expert_weights_scale")?.unwrap_or(1.0),
+    }))
+}
+
+/// V2 scores a group by its best expert, V3 by its two best.
+fn groups(keys: &Keys<'_>, scoring: Scoring) -> Result<Option<ExpertGroups>> {
+    let count = keys.optional_count("expert_group_count")?.unwrap_or(1);
+    if count <= 1 {
+        return Ok(None);
+    }
+    let scored_by = if scoring == Scoring::Sigmoid { 2 } else { 1 };
+    Ok(Some(ExpertGroups { count, top: keys.size("expert_group_used_count")?, scored_by }))
+}

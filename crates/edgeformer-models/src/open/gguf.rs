@@ -1,0 +1,41 @@
+//! A GGUF file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edgeformer_core::Model;
+
+use super::{ModelFile, OpenOptions, Source, SourceKind, graph};
+use crate::generation::GenerationDefaults;
+use crate::gguf::Gguf;
+use crate::{Result, gguf_model, pooling};
+
+pub(super) fn open(path: PathBuf, gguf: Gguf, _options: &OpenOptions) -> Result<ModelFile> {
+    refuse_part(&gguf)?;
+    let hyper = gguf_model::hyper(&gguf)?;
+    gguf_model::check_depth(&hyper, &gguf)?;
+    let graph = graph(&hyper, &path)?;
+    let weights = gguf_model::weights(&graph, &hyper, &gguf)?;
+    Ok(ModelFile {
+        model: Arc::new(Model { graph, weights }),
+        hyper,
+        generation: GenerationDefaults::of_gguf(&gguf)?,
+        labels: Vec::new(),
+        preprocessor: None,
+        pooling: pooling::of_gguf(&gguf)?,
+        source: Source { path, kind: SourceKind::Gguf(gguf) },
+    })
+}
+
+/// A model may come in several files, of which one alone is not read.
+fn refuse_part(gguf: &Gguf) -> Result<()> {
+    match gguf.metadata().u32("split.count")? {
+        Some(count) if count > 1 => {
+            let problem = format!(
+                "says this is one of {count} parts: make one file of them (llama-gguf-split --merge)"
+            );
+            Err(gguf.metadata().error("split.count", problem))
+        }
+        _ => Ok(()),
+    }
+}
