@@ -1,23 +1,21 @@
 //! The scalar table: plain Rust that says what the kernels compute. Every machine has it.
 
-mod blocks;
 mod elementwise;
 mod float;
-mod k_blocks;
 mod lanes;
 mod normal;
 mod quantized;
 mod reduce;
 
 use edgeformer_core::Format;
+use edgeformer_core::quant::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 
 use super::matmul::MatmulFn;
 use super::{Isa, Kernels};
 
-pub(super) use blocks::CODE_BOOK;
 pub(super) use elementwise::{add, multiply, scale};
-pub(super) use k_blocks::{Scales6, scales_q3_k};
 pub(super) use normal::MILLS;
+pub(super) use quantized::block_scale;
 
 /// Every machine can run plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +44,22 @@ pub(super) static TABLE: Kernels = Kernels {
 
 fn matmul(format: Format) -> MatmulFn {
     use MatmulFn::{Float, Quantized};
+    use quantized::matmul;
     match format {
         Format::F32 => Float(float::matmul_f32),
         Format::F16 => Float(float::matmul_f16),
         Format::BF16 => Float(float::matmul_bf16),
-        Format::Q8_0 => Quantized(quantized::matmul::<blocks::Q8_0>),
-        Format::Q4_0 => Quantized(quantized::matmul::<blocks::Q4_0>),
-        Format::Q4_1 => Quantized(quantized::matmul::<blocks::Q4_1>),
-        Format::Q5_0 => Quantized(quantized::matmul::<blocks::Q5_0>),
-        Format::Q5_1 => Quantized(quantized::matmul::<blocks::Q5_1>),
-        Format::Q2K => Quantized(quantized::matmul::<k_blocks::Q2K>),
-        Format::Q3K => Quantized(quantized::matmul::<k_blocks::Q3K>),
-        Format::Q4K => Quantized(quantized::matmul::<k_blocks::Q4K>),
-        Format::Q5K => Quantized(quantized::matmul::<k_blocks::Q5K>),
-        Format::Q6K => Quantized(quantized::matmul::<k_blocks::Q6K>),
-        Format::Iq4Nl => Quantized(quantized::matmul::<blocks::Iq4Nl>),
-        Format::Iq4Xs => Quantized(quantized::matmul::<k_blocks::Iq4Xs>),
+        Format::Q8_0 => Quantized(matmul::<Q8_0, _, _, _>),
+        Format::Q4_0 => Quantized(matmul::<Q4_0, _, _, _>),
+        Format::Q4_1 => Quantized(matmul::<Q4_1, _, _, _>),
+        Format::Q5_0 => Quantized(matmul::<Q5_0, _, _, _>),
+        Format::Q5_1 => Quantized(matmul::<Q5_1, _, _, _>),
+        Format::Q2K => Quantized(matmul::<Q2K, _, _, _>),
+        Format::Q3K => Quantized(matmul::<Q3K, _, _, _>),
+        Format::Q4K => Quantized(matmul::<Q4K, _, _, _>),
+        Format::Q5K => Quantized(matmul::<Q5K, _, _, _>),
+        Format::Q6K => Quantized(matmul::<Q6K, _, _, _>),
+        Format::Iq4Nl => Quantized(matmul::<Iq4Nl, _, _, _>),
+        Format::Iq4Xs => Quantized(matmul::<Iq4Xs, _, _, _>),
     }
 }
