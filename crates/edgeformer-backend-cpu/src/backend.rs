@@ -5,9 +5,15 @@ use edgeformer_core::{
     SessionOptions, Unsupported,
 };
 
+use crate::kernels::{Isa, Kernels};
 use crate::machine;
 use crate::pool::physical_cores;
+use crate::program::{self, CpuProgram};
 
+/// The name that `--backend` takes.
+const NAME: &str = "cpu";
+/// More threads than any machine has cores.
+const MAX_THREADS: usize = 1024;
 /// The one device of this backend.
 const DEVICE: &str = "cpu";
 
@@ -22,7 +28,7 @@ pub struct CpuOptions {
 /// Runs graphs on the processor's cores.
 #[derive(Debug, Clone)]
 pub struct CpuBackend {
-    _options: CpuOptions,
+    kernels: &'static Kernels,
 }
 
 impl CpuBackend {
@@ -31,17 +37,26 @@ impl CpuBackend {
     /// # Errors
     /// If the instruction set is unknown, or known but not one that this machine has.
     pub fn new(options: &CpuOptions) -> Result<Self> {
-        Ok(Self { _options: options.clone() })
+        let isa = match &options.isa {
+            Some(name) => Isa::from_name(name).map_err(|error| Error::Config(error.to_string()))?,
+            None => Isa::best(),
+        };
+        Ok(Self { kernels: Kernels::for_isa(isa) })
     }
 }
 
 impl Backend for CpuBackend {
     fn name(&self) -> &str {
-        "cpu"
+        NAME
     }
 
     fn devices(&self) -> Result<Vec<Device>> {
-        let mut facts = vec![("cores".to_owned(), physical_cores().to_string())];
+        let isas: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
+        let mut facts = vec![
+            ("instruction set".to_owned(), self.kernels.isa().name().to_owned()),
+            ("available".to_owned(), isas.join(", ")),
+            ("cores".to_owned(), physical_cores().to_string()),
+        ];
         if let Some(bytes) = machine::memory_bytes() {
             facts.push((
                 "memory".to_owned(),
@@ -64,14 +79,29 @@ impl Backend for CpuBackend {
 
     fn plan(
         &self,
-        _model: &Model,
-        _compile: &CompileOptions,
-        _session: &SessionOptions,
+        model: &Model,
+        compile: &CompileOptions,
+        session: &SessionOptions,
     ) -> Result<Footprint> {
-        Err(Error::Backend { backend: "cpu".into(), problem: "plans nothing yet".into() })
+        program::plan(model, threads(compile)?, session)
     }
 
-    fn compile(&self, _model: Arc<Model>, _options: &CompileOptions) -> Result<Arc<dyn Program>> {
-        Err(Error::Backend { backend: "cpu".into(), problem: "compiles nothing yet".into() })
+    fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
+        Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?)?))
+    }
+}
+
+/// Threads that a program gets.
+fn threads(options: &CompileOptions) -> Result<usize> {
+    if options.device != DEVICE {
+        let problem = format!("there is no device {:?}, only {DEVICE:?}", options.device);
+        return Err(Error::Backend { backend: NAME.into(), problem });
+    }
+    match options.threads {
+        None => Ok(physical_cores()),
+        Some(threads @ 1..=MAX_THREADS) => Ok(threads),
+        Some(threads) => {
+            Err(Error::Config(format!("threads is {threads}, it must be 1 to {MAX_THREADS}")))
+        }
     }
 }

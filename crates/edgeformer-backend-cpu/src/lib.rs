@@ -14,5 +14,7 @@ mod cache;
 mod kernels;
 mod machine;
 mod pool;
+mod program;
+mod session;
 
 pub use backend::{CpuBackend, CpuOptions};

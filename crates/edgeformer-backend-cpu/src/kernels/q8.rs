@@ -137,6 +137,12 @@ impl Q8Buffer {
         Q8RowsMut { codes: &mut self.codes, scales, low_sums, high_sums, columns }
     }
 
+    /// Bytes that it holds, in use or not.
+    #[cfg(test)]
+    pub fn allocated(&self) -> usize {
+        self.codes.capacity() + self.floats.capacity() * size_of::<f32>()
+    }
+
     /// The rows.
     pub fn view(&self) -> Q8Rows<'_> {
         let columns = self.columns.max(1);

@@ -1,0 +1,116 @@
+//! Programs: a model, compiled for this machine.
+//!
+//! - `schedule`: which nodes run, on which rows, how long values live
+//! - `buffers`, `scratch`, `needs`: memory, from shapes and formats alone
+//! - `compile`: ops to actions, with `linear`, `matrix`, `rope`, `latent` for their weights
+//! - `attention`: how attention is cut into jobs
+//! - `fingerprint`: which model a saved sequence belongs to
+
+mod attention;
+mod buffers;
+mod compile;
+mod fingerprint;
+mod latent;
+mod linear;
+mod matrix;
+mod needs;
+mod rope;
+mod schedule;
+mod scratch;
+
+use std::sync::Arc;
+
+use edgeformer_core::{Footprint, Graph, Model, Program, Result, Session, SessionOptions};
+
+use crate::cache::PagedCache;
+use crate::kernels::Kernels;
+use crate::pool::Pool;
+use crate::session::CpuSession;
+
+pub(crate) use attention::Jobs;
+pub(crate) use buffers::{BufferPlan, Capacity, Place};
+pub(crate) use compile::{Action, Code, Experts, Instruction};
+pub(crate) use latent::UpProjections;
+pub(crate) use linear::{Linear, Tile};
+pub(crate) use matrix::Table;
+pub(crate) use needs::Needs;
+pub(crate) use rope::RopeTable;
+pub(crate) use schedule::Schedule;
+pub(crate) use scratch::{ExpertRoom, ScratchPlan, ThreadRoom};
+
+/// A compiled model. Sessions share it and its threads: they take turns, op by op.
+pub(crate) struct CpuProgram {
+    /// Keeps the weights mapped.
+    pub model: Arc<Model>,
+    pub kernels: &'static Kernels,
+    pub pool: Pool,
+    pub schedule: Schedule,
+    pub code: Code,
+    pub needs: Needs,
+    pub fingerprint: u64,
+}
+
+impl CpuProgram {
+    pub fn new(model: Arc<Model>, kernels: &'static Kernels, threads: usize) -> Result<Self> {
+        model.graph.check()?;
+        model.weights.check(&model.graph)?;
+        let schedule = Schedule::new(&model.graph);
+        let needs = Needs::new(&model.graph, &model.weights, &schedule)?;
+        let code = Code::new(&model, &schedule, kernels, threads)?;
+        let fingerprint = fingerprint::fingerprint(&model.graph, &model.weights)?;
+        let pool = Pool::new(threads);
+        Ok(Self { model, kernels, pool, schedule, code, needs, fingerprint })
+    }
+
+    pub fn scratch(&self, options: &SessionOptions) -> Result<ScratchPlan> {
+        let (graph, threads) = (&self.model.graph, self.pool.threads());
+        ScratchPlan::new(graph, &self.schedule, &self.code.ropes, &self.needs, options, threads)
+    }
+}
+
+/// What a session would take, without compiling.
+pub(crate) fn plan(model: &Model, threads: usize, options: &SessionOptions) -> Result<Footprint> {
+    let graph = &model.graph;
+    graph.check()?;
+    model.weights.check(graph)?;
+    let schedule = Schedule::new(graph);
+    let needs = Needs::new(graph, &model.weights, &schedule)?;
+    let ropes = compile::rope_tables(graph, &schedule);
+    let scratch = ScratchPlan::new(graph, &schedule, &ropes, &needs, options, threads)?;
+    Ok(footprint(graph, &needs, &scratch, options, threads))
+}
+
+fn footprint(
+    graph: &Graph,
+    needs: &Needs,
+    scratch: &ScratchPlan,
+    options: &SessionOptions,
+    threads: usize,
+) -> Footprint {
+    let (cache, cache_per_token) = PagedCache::footprint(&graph.cache, options);
+    Footprint {
+        weights: needs.mapped + needs.decoded,
+        cache,
+        cache_per_token,
+        scratch: scratch.bytes(threads),
+    }
+}
+
+impl Program for CpuProgram {
+    fn graph(&self) -> &Graph {
+        &self.model.graph
+    }
+
+    fn footprint(&self, options: &SessionOptions) -> Footprint {
+        let threads = self.pool.threads();
+        match self.scratch(options) {
+            Ok(scratch) => footprint(self.graph(), &self.needs, &scratch, options, threads),
+            // Such a session cannot be opened: it takes nothing.
+            Err(_) => Footprint::default(),
+        }
+    }
+
+    fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {
+        Ok(Box::new(CpuSession::new(self, options)?))
+    }
+}

@@ -1,0 +1,87 @@
+//! Ops on elements and rows.
+
+use edgeformer_core::graph::{Activation, Norm, NormKind, Value};
+
+use super::run::Executor;
+use crate::kernels::Affine;
+
+/// Elements of a cheap op that one thread does faster than it can wake another.
+const WORTH_SHARING: usize = 1 << 15;
+/// Elements that a thread takes at a time.
+const CHUNK: usize = 1 << 13;
+
+impl Executor<'_> {
+    /// Changes a value in chunks of whole rows.
+    pub(super) fn change_rows(&mut self, value: Value, change: impl Fn(&mut [f32]) + Sync) {
+        let width = self.memory.width(value);
+        let mut lent = self.memory.take(value);
+        let data = lent.data();
+        let chunk = (CHUNK / width).max(1) * width;
+        let worthwhile = data.len() >= WORTH_SHARING;
+        self.pool.for_each_if(worthwhile, data.chunks_mut(chunk), |_, part| change(part));
+        self.memory.put_back(value, lent);
+    }
+
+    pub(super) fn activation(&mut self, activation: Activation, value: Value) {
+        let kernels = self.kernels;
+        self.change_rows(value, |part| kernels.activate(activation, part));
+    }
+
+    pub(super) fn scale(&mut self, factor: f32, value: Value) {
+        let kernels = self.kernels;
+        self.change_rows(value, |part| kernels.scale(part, factor));
+    }
+
+    pub(super) fn soft_cap(&mut self, cap: f32, value: Value) {
+        let kernels = self.kernels;
+        self.change_rows(value, |part| kernels.soft_cap(part, cap));
+    }
+
+    pub(super) fn add_row(&mut self, row: &[f32], value: Value) {
+        let kernels = self.kernels;
+        self.change_rows(value, |part| {
+            part.chunks_exact_mut(row.len()).for_each(|values| kernels.add(values, row));
+        });
+    }
+
+    /// Adds `other` to `value`, or multiplies with it.
+    pub(super) fn combine(&mut self, add: bool, other: Value, value: Value) {
+        let kernels = self.kernels;
+        let mut lent = self.memory.take(value);
+        let data = lent.data();
+        let other = self.memory.read(other).data();
+        let worthwhile = data.len() >= WORTH_SHARING;
+        let parts = data.chunks_mut(CHUNK).zip(other.chunks(CHUNK));
+        self.pool.for_each_if(worthwhile, parts, |_, (part, other)| {
+            if add { kernels.add(part, other) } else { kernels.multiply(part, other) }
+        });
+        self.memory.put_back(value, lent);
+    }
+
+    pub(super) fn norm(
+        &mut self,
+        norm: &Norm,
+        weight: Option<&[f32]>,
+        bias: Option<&[f32]>,
+        input: Value,
+        output: Value,
+    ) {
+        let kernels = self.kernels;
+        let affine = Affine { weight, bias, offset: norm.weight_offset };
+        let width = self.memory.width(input) / norm.groups;
+        let chunk = (CHUNK / width).max(1) * width;
+        let mut lent = self.memory.take(output);
+        let data = lent.data();
+        let worthwhile = data.len() >= WORTH_SHARING;
+        let parts = data.chunks_mut(chunk).zip(self.memory.read(input).data().chunks(chunk));
+        self.pool.for_each_if(worthwhile, parts, |_, (out, x)| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                match norm.kind {
+                    NormKind::Rms => kernels.rms_norm(x, &affine, norm.eps, out),
+                    NormKind::Layer => kernels.layer_norm(x, &affine, norm.eps, out),
+                }
+            }
+        });
+        self.memory.put_back(output, lent);
+    }
+}

@@ -1,0 +1,107 @@
+use edgeformer_core::Step;
+use edgeformer_core::graph::Value;
+
+use super::memory::Memory;
+use super::rows::StepRows;
+use super::scratch::Scratch;
+use crate::cache::PagedCache;
+use crate::kernels::Kernels;
+use crate::pool::Pool;
+use crate::program::{Action, Capacity, CpuProgram, Instruction};
+
+/// Everything that a step works with.
+pub(super) struct Executor<'a> {
+    pub program: &'a CpuProgram,
+    pub kernels: &'static Kernels,
+    pub pool: &'a Pool,
+    pub step: &'a Step<'a>,
+    pub rows: &'a StepRows,
+    pub capacity: &'a Capacity,
+    /// Tokens that a sequence may hold.
+    pub context: usize,
+    pub memory: Memory<'a>,
+    pub cache: &'a mut PagedCache,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Executor<'_> {
+    /// Runs the step, which was found valid.
+    pub fn run(mut self) {
+        let program = self.program;
+        self.scratch.quantized.of = None;
+        self.turn_ropes();
+        let (body, tail) = program.code.instructions.split_at(program.schedule.tail);
+        body.iter().for_each(|instruction| self.execute(instruction));
+        self.memory.begin_tail();
+        self.scratch.quantized.of = None;
+        if self.rows.wanted().is_empty() {
+            return;
+        }
+        tail.iter().for_each(|instruction| self.execute(instruction));
+        self.memory.deliver();
+    }
+
+    fn execute(&mut self, instruction: &Instruction) {
+        let Instruction { action, inputs, outputs, .. } = instruction;
+        match action {
+            Action::Embed { table, scale } => self.embed(table, *scale, outputs[0]),
+            Action::Unfold(unfold) => self.unfold(unfold, outputs[0]),
+            Action::Prepend(rows) => self.prepend(rows, inputs[0], outputs[0]),
+            Action::Linear(linear) => self.linear(linear, inputs[0], outputs[0]),
+            Action::Split { groups, widths } => self.split(*groups, widths, inputs[0], outputs),
+            Action::Concat => self.concat(inputs, outputs[0]),
+            Action::Norm { norm, weight, bias } => {
+                self.norm(norm, weight.as_deref(), bias.as_deref(), inputs[0], outputs[0]);
+            }
+            Action::Attention(attention) => self.attention(attention, inputs, outputs[0]),
+            Action::LatentAttention { attention, up } => {
+                self.latent_attention(attention, up, inputs, outputs[0]);
+            }
+            Action::Experts(experts) => self.experts(experts, inputs[0], outputs[0]),
+            Action::Pool(pool) => self.pool(*pool, inputs[0], outputs[0]),
+            Action::Position { table, offset } => {
+                let input = self.in_place(instruction);
+                self.position(table, *offset, input, outputs[0]);
+            }
+            Action::Rope { table, rope } => {
+                self.in_place(instruction);
+                self.rope(*table, rope, outputs[0]);
+            }
+            Action::AddRow(row) => {
+                self.in_place(instruction);
+                self.add_row(row, outputs[0]);
+            }
+            Action::Activation(activation) => {
+                self.in_place(instruction);
+                self.activation(*activation, outputs[0]);
+            }
+            Action::Scale(factor) => {
+                self.in_place(instruction);
+                self.scale(*factor, outputs[0]);
+            }
+            Action::SoftCap(cap) => {
+                self.in_place(instruction);
+                self.soft_cap(*cap, outputs[0]);
+            }
+            Action::Add | Action::Multiply => {
+                let taken = self.in_place(instruction);
+                let other = if taken == inputs[0] { inputs[1] } else { inputs[0] };
+                self.combine(matches!(action, Action::Add), other, outputs[0]);
+            }
+        }
+    }
+
+    /// Makes the output hold an input's elements, by taking its memory over or by copying, and
+    /// says which.
+    fn in_place(&mut self, instruction: &Instruction) -> Value {
+        let output = instruction.outputs[0];
+        if let Some(input) = instruction.takes_over {
+            return instruction.inputs[input];
+        }
+        let input = instruction.inputs[0];
+        let mut lent = self.memory.take(output);
+        lent.data().copy_from_slice(self.memory.read(input).data());
+        self.memory.put_back(output, lent);
+        input
+    }
+}

@@ -1,0 +1,154 @@
+use std::sync::Mutex;
+
+use edgeformer_core::graph::Value;
+use edgeformer_core::{Error, Result};
+
+use crate::kernels::{Q8Buffer, Q8Rows};
+use crate::program::{CpuProgram, ExpertRoom, ScratchPlan, ThreadRoom};
+
+/// Memory that a step works in, besides values and cache.
+pub(super) struct Scratch {
+    pub quantized: Quantized,
+    /// By rope table.
+    pub ropes: Vec<Turns>,
+    pub latent_rows: Vec<f32>,
+    pub experts: ExpertScratch,
+    /// One a thread; never contended.
+    pub threads: Vec<Mutex<ThreadScratch>>,
+}
+
+/// How far positions turn.
+pub(super) struct Turns {
+    /// Radians a position, of every pair of columns.
+    pub frequencies: Vec<f32>,
+    /// Cosines and sines of the step's rows.
+    pub values: Vec<f32>,
+}
+
+/// A value in 8 bits, shared by all linears that read it.
+#[derive(Default)]
+pub(super) struct Quantized {
+    pub buffer: Q8Buffer,
+    /// Which value it is.
+    pub of: Option<Value>,
+}
+
+impl Quantized {
+    pub fn view(&self) -> Q8Rows<'_> {
+        self.buffer.view()
+    }
+}
+
+/// What one thread works in: see [`ThreadRoom`].
+pub(super) struct ThreadScratch {
+    pub queries: Vec<f32>,
+    pub scores: Vec<f32>,
+    pub sums: Vec<f32>,
+    pub row: Vec<f32>,
+}
+
+/// What a mixture of experts works in: see [`ExpertRoom`].
+pub(super) struct ExpertScratch {
+    pub scores: Vec<f32>,
+    /// Expert and weight of every pick, row after row.
+    pub picks: Vec<(u32, f32)>,
+    /// Picks in the order of experts.
+    pub order: Vec<u32>,
+    /// Where an expert's picks start in `order`, and the end.
+    pub starts: Vec<u32>,
+    /// By group: whether a row may pick from it.
+    pub kept: Vec<u32>,
+    pub input: Vec<f32>,
+    pub output: Vec<f32>,
+    pub gate: Vec<f32>,
+    pub up: Vec<f32>,
+}
+
+impl Scratch {
+    pub fn new(program: &CpuProgram, plan: &ScratchPlan, context: usize) -> Result<Self> {
+        let mut quantized = Quantized::default();
+        let [rows, columns] = plan.quantized;
+        if rows > 0 && columns > 0 {
+            quantized.buffer.reset(rows, columns);
+        }
+        let turns = program.code.ropes.iter().zip(&plan.ropes).map(|(table, &size)| {
+            Ok(Turns { frequencies: table.rope.frequencies(context), values: zeros(size)? })
+        });
+        Ok(Self {
+            quantized,
+            ropes: turns.collect::<Result<_>>()?,
+            latent_rows: zeros(plan.latent_rows)?,
+            experts: ExpertScratch::new(&plan.experts)?,
+            threads: (0..program.pool.threads())
+                .map(|_| Ok(Mutex::new(ThreadScratch::new(&plan.thread)?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> u64 {
+        let thread = |scratch: &Mutex<ThreadScratch>| {
+            let scratch = scratch.lock().unwrap();
+            [&scratch.queries, &scratch.scores, &scratch.sums, &scratch.row]
+                .map(|part| size_of_val(&part[..]))
+                .iter()
+                .sum::<usize>()
+        };
+        let experts = &self.experts;
+        let floats = [&experts.scores, &experts.input, &experts.output, &experts.gate, &experts.up];
+        let floats: usize = floats.map(|part| size_of_val(&part[..])).iter().sum();
+        let lists = size_of_val(&experts.picks[..])
+            + size_of_val(&experts.order[..])
+            + size_of_val(&experts.starts[..])
+            + size_of_val(&experts.kept[..]);
+        let ropes: usize = self.ropes.iter().map(|turns| size_of_val(&turns.values[..])).sum();
+        let threads: usize = self.threads.iter().map(thread).sum();
+        let latent = size_of_val(&self.latent_rows[..]);
+        (floats + lists + ropes + threads + latent + self.quantized.buffer.allocated()) as u64
+    }
+}
+
+impl ThreadScratch {
+    fn new(room: &ThreadRoom) -> Result<Self> {
+        Ok(Self {
+            queries: zeros(room.queries)?,
+            scores: zeros(room.scores)?,
+            sums: zeros(room.sums)?,
+            row: zeros(room.row)?,
+        })
+    }
+}
+
+impl ExpertScratch {
+    fn new(room: &ExpertRoom) -> Result<Self> {
+        Ok(Self {
+            scores: zeros(room.scores)?,
+            picks: vec![(0, 0.0); room.picks],
+            order: vec![0; room.picks],
+            starts: vec![0; room.count + 1],
+            kept: vec![0; room.count],
+            input: zeros(room.rows)?,
+            output: zeros(room.rows)?,
+            gate: zeros(room.inner)?,
+            up: zeros(room.inner)?,
+        })
+    }
+}
+
+/// The buffers that values live in.
+pub(super) fn buffers(plan: &ScratchPlan) -> Result<Vec<Vec<f32>>> {
+    plan.buffers.sizes.iter().map(|&size| zeros(size)).collect()
+}
+
+/// Zeros, or an error where there is not as much memory.
+fn zeros(elements: usize) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(elements).map_err(|_| Error::Backend {
+        backend: "cpu".into(),
+        problem: format!(
+            "no memory for {elements} values of scratch: lower the chunk, the output rows or the context"
+        ),
+    })?;
+    values.resize(elements, 0.0);
+    Ok(values)
+}

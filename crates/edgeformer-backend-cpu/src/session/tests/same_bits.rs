@@ -1,0 +1,113 @@
+//! A token's logits depend on its own sequence alone.
+
+use edgeformer_core::{Outputs, Session, SessionOptions, Step, Want};
+
+use super::models::{Parts, VOCABULARY, decoder};
+use super::*;
+
+fn tokens(count: usize, seed: u32) -> Vec<u32> {
+    (0..count as u32).map(|i| (i * 17 + seed * 5 + i * i) % VOCABULARY as u32).collect()
+}
+
+/// All logits of `tokens`, fed in chunks.
+fn in_chunks(session: &mut dyn Session, tokens: &[u32], chunk: usize) -> Vec<f32> {
+    let sequence = session.cache().create().unwrap();
+    let mut outputs = Outputs::default();
+    let mut all = Vec::new();
+    for part in tokens.chunks(chunk) {
+        let spans = [text(sequence, part, Want::All)];
+        session.run(&Step { spans: &spans }, &mut outputs).unwrap();
+        all.extend_from_slice(outputs.rows().data());
+    }
+    assert_eq!(session.cache().len(sequence), tokens.len());
+    session.cache().remove(sequence);
+    all
+}
+
+fn both_caches() -> [SessionOptions; 2] {
+    let half = SessionOptions {
+        cache_type_k: CacheFormat::F16,
+        cache_type_v: CacheFormat::F16,
+        page_tokens: 7,
+        ..options()
+    };
+    [options(), half]
+}
+
+#[test]
+fn threads_and_chunks_change_no_bit() {
+    let tokens = tokens(27, 1);
+    for parts in Parts::ALL {
+        let model = decoder(parts);
+        for options in both_caches() {
+            let expected = in_chunks(open(&model, 1, &options).as_mut(), &tokens, 27);
+            assert!(expected.iter().all(|logit| logit.is_finite()));
+            for threads in [1, 2, 5] {
+                let mut session = open(&model, threads, &options);
+                for chunk in [1, 3, 7, 27] {
+                    let got = in_chunks(session.as_mut(), &tokens, chunk);
+                    assert!(got == expected, "{parts:?}, {threads} threads, chunks of {chunk}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn companions_change_no_bit() {
+    for parts in Parts::ALL {
+        let model = decoder(parts);
+        let options = options();
+        let (a, b, c) = (tokens(9, 1), tokens(13, 2), tokens(4, 3));
+        let mut alone = open(&model, 1, &options);
+        let [la, lb, lc] = [&a, &b, &c].map(|tokens| in_chunks(alone.as_mut(), tokens, 32));
+
+        let mut session = open(&model, 2, &options);
+        let ids = [0; 3].map(|_| session.cache().create().unwrap());
+        let mut outputs = Outputs::default();
+        let first = [text(ids[0], &a[..6], Want::Nothing), text(ids[1], &b, Want::All)];
+        session.run(&Step { spans: &first }, &mut outputs).unwrap();
+        assert!(outputs.span(0).is_empty());
+        assert!(outputs.span(1).data() == lb, "{parts:?}");
+
+        let second = [text(ids[2], &c, Want::Last), text(ids[0], &a[6..], Want::All)];
+        session.run(&Step { spans: &second }, &mut outputs).unwrap();
+        assert!(outputs.span(0).data() == &lc[3 * VOCABULARY..], "{parts:?}");
+        assert!(outputs.span(1).data() == &la[6 * VOCABULARY..], "{parts:?}");
+    }
+}
+
+#[test]
+fn sessions_of_one_program_run_at_the_same_time() {
+    let model = decoder(Parts::ALL[0]);
+    let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
+    let compile = CompileOptions { threads: Some(3), ..CompileOptions::default() };
+    let program = backend.compile(model, &compile).unwrap();
+    let tokens = tokens(20, 4);
+    let expected = in_chunks(program.clone().open(&options()).unwrap().as_mut(), &tokens, 5);
+    std::thread::scope(|scope| {
+        for chunk in [1, 2, 20] {
+            let (program, tokens, expected) = (program.clone(), &tokens, &expected);
+            scope.spawn(move || {
+                let mut session = program.open(&options()).unwrap();
+                assert!(in_chunks(session.as_mut(), tokens, chunk) == *expected);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_truncated_sequence_goes_on_as_if_it_had_never_been_longer() {
+    let model = decoder(Parts::ALL[0]);
+    let mut session = open(&model, 2, &options());
+    let tokens = tokens(12, 6);
+    let expected = in_chunks(session.as_mut(), &tokens, 12);
+    let sequence = session.cache().create().unwrap();
+    let mut outputs = Outputs::default();
+    let spans = [text(sequence, &[3; 12], Want::Nothing)];
+    session.run(&Step { spans: &spans }, &mut outputs).unwrap();
+    session.cache().truncate(sequence, 0).unwrap();
+    let spans = [text(sequence, &tokens, Want::Last)];
+    session.run(&Step { spans: &spans }, &mut outputs).unwrap();
+    assert!(outputs.rows().data() == &expected[11 * VOCABULARY..]);
+}
