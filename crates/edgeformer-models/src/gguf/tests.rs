@@ -264,6 +264,48 @@ fn generated_data_must_be_whole() {
     assert!(open(&writer.written()).expect("valid").tensor("t").is_some());
 }
 
+/// A disk or pipe that takes so many bytes and no more.
+struct Full(usize);
+
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        if taken == 0 && !bytes.is_empty() {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_wherever_it_fills() {
+    let writer = sample();
+    let len = writer.written().len();
+    for room in 0..len {
+        let error = writer.write_to(&mut Full(room)).expect_err("must be told");
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "room for {room} bytes");
+    }
+    writer.write_to(&mut Full(len)).expect("fits exactly");
+}
+
+#[test]
+fn a_failed_file_is_not_left_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.gguf");
+    let mut writer = sample();
+    writer.generated("late", Format::F32, [2], |_| Err(std::io::ErrorKind::BrokenPipe.into()));
+    let error = writer.write_file(&path).expect_err("must be told").to_string();
+    assert!(error.contains("model.gguf"), "{error}");
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    sample().write_file(&path).expect("written");
+    assert_same(&Gguf::open(&path).expect("valid"), &open(&sample().written()).expect("valid"));
+}
+
 fn sample() -> GgufWriter<'static> {
     let values: Vec<f32> = (0..64).map(|i| i as f32 / 64.0).collect();
     let bytes = Bytes::from(vec![7; 2 * 34]);
