@@ -6,18 +6,19 @@ use std::sync::Arc;
 use edgeformer_core::Model;
 use serde_json::Value;
 
-use super::{ModelFile, OpenOptions, Source, SourceKind, graph};
+use super::{ModelFile, OpenOptions, Source, SourceKind, fitting, graph};
 use crate::generation::GenerationDefaults;
 use crate::hyper::{Hyper, Vision};
 use crate::json::Object;
 use crate::preprocessor::Preprocessor;
 use crate::safetensors::Safetensors;
+use crate::text::Tokenizer;
 use crate::{Result, hf_config, pooling};
 
 /// The file that makes a folder a model.
 pub(super) const CONFIG: &str = "config.json";
 
-pub(super) fn open(path: &Path, _options: &OpenOptions) -> Result<ModelFile> {
+pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
     let config = Object::read(&path.join(CONFIG))?;
     let hyper = hf_config::hyper(&config)?;
     let tensors = Safetensors::open(path)?;
@@ -28,8 +29,11 @@ pub(super) fn open(path: &Path, _options: &OpenOptions) -> Result<ModelFile> {
         Hyper::Vision(vision) => preprocessor(path, vision)?,
         Hyper::Decoder(_) | Hyper::Encoder(_) => None,
     };
+    let model = Model { graph, weights };
+    let tokenizer = if options.tokenizer { tokenizer(path)? } else { None };
     Ok(ModelFile {
-        model: Arc::new(Model { graph, weights }),
+        tokenizer: fitting(tokenizer, &model)?,
+        model: Arc::new(model),
         generation: GenerationDefaults::of_folder(path, &config)?,
         labels: labels(&config, &hyper)?,
         preprocessor,
@@ -40,6 +44,15 @@ pub(super) fn open(path: &Path, _options: &OpenOptions) -> Result<ModelFile> {
         },
         hyper,
     })
+}
+
+fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
+    let (tokenizer, config) =
+        (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
+    if !tokenizer.is_file() {
+        return Ok(None);
+    }
+    Tokenizer::from_json(&tokenizer, Some(config.as_path()).filter(|path| path.is_file())).map(Some)
 }
 
 fn preprocessor(folder: &Path, vision: &Vision) -> Result<Option<Preprocessor>> {

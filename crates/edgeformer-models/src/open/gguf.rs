@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use edgeformer_core::Model;
 
-use super::{ModelFile, OpenOptions, Source, SourceKind, graph};
+use super::{ModelFile, OpenOptions, Source, SourceKind, fitting, graph};
 use crate::generation::GenerationDefaults;
 use crate::gguf::Gguf;
+use crate::text::Tokenizer;
 use crate::{Result, gguf_model, pooling};
 
-pub(super) fn open(path: PathBuf, gguf: Gguf, _options: &OpenOptions) -> Result<ModelFile> {
+pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<ModelFile> {
     refuse_part(&gguf)?;
     let hyper = gguf_model::hyper(&gguf)?;
     gguf_model::check_depth(&hyper, &gguf)?;
     let graph = graph(&hyper, &path)?;
     let weights = gguf_model::weights(&graph, &hyper, &gguf)?;
+    let model = Model { graph, weights };
+    let tokenizer = if options.tokenizer { Tokenizer::from_gguf(&gguf)? } else { None };
     Ok(ModelFile {
-        model: Arc::new(Model { graph, weights }),
+        tokenizer: fitting(tokenizer, &model)?,
+        model: Arc::new(model),
         hyper,
         generation: GenerationDefaults::of_gguf(&gguf)?,
         labels: Vec::new(),

@@ -19,6 +19,7 @@ use crate::gguf::Gguf;
 use crate::hyper::Hyper;
 use crate::preprocessor::Preprocessor;
 use crate::safetensors::Safetensors;
+use crate::text::Tokenizer;
 use crate::{Error, Result, families};
 
 pub use listing::TensorLine;
@@ -32,6 +33,8 @@ pub struct ModelFile {
     pub hyper: Hyper,
     /// The files themselves.
     pub source: Source,
+    /// Text to token ids and back, where the files hold it and the options want it.
+    pub tokenizer: Option<Tokenizer>,
     /// How its makers would have it sampled.
     pub generation: GenerationDefaults,
     /// Names of the classes of a classifier, empty if there are none.
@@ -116,9 +119,12 @@ pub fn open_gguf_bytes(
 }
 
 impl ModelFile {
-    /// Tokens that end a text.
+    /// Tokens that end a text: the tokenizer's marks and what the files' defaults name.
     pub fn end_tokens(&self) -> Vec<u32> {
-        self.generation.end_tokens.clone()
+        let mut ends = self.generation.end_tokens.clone();
+        let marks = self.tokenizer.as_ref().map_or(&[][..], Tokenizer::end_tokens);
+        ends.extend(marks.iter().copied().filter(|id| !self.generation.end_tokens.contains(id)));
+        ends
     }
 }
 
@@ -148,6 +154,14 @@ fn only_gguf(folder: &Path) -> Result<PathBuf> {
         count => format!("holds {count} .gguf files: name one of them"),
     };
     Err(Error::format(folder, "folder", problem))
+}
+
+/// The tokenizer, if it belongs to the model.
+fn fitting(tokenizer: Option<Tokenizer>, model: &Model) -> Result<Option<Tokenizer>> {
+    if let Some(tokenizer) = &tokenizer {
+        tokenizer.check_vocabulary(model.graph.vocabulary())?;
+    }
+    Ok(tokenizer)
 }
 
 /// The graph that hyper-parameters make, with the path in its errors.
