@@ -47,8 +47,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
 }
 
 fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
-    let (tokenizer, config) =
-        (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
+    let (tokenizer, config) = (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
     if !tokenizer.is_file() {
         return Ok(None);
     }
