@@ -14,17 +14,17 @@ pub(super) fn axpy_f16(alpha: f32, x: &[f16], y: &mut [f32]) {
 }
 
 #[inline]
-pub(in super::super) fn add(x: &mut [f32], y: &[f32]) {
+pub(in crate::kernels) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
 #[inline]
-pub(in super::super) fn multiply(x: &mut [f32], y: &[f32]) {
+pub(in crate::kernels) fn multiply(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x *= y);
 }
 
 #[inline]
-pub(in super::super) fn scale(x: &mut [f32], factor: f32) {
+pub(in crate::kernels) fn scale(x: &mut [f32], factor: f32) {
     x.iter_mut().for_each(|x| *x *= factor);
 }
 

@@ -1,10 +1,10 @@
 //! The scalar table: plain Rust that says what the kernels compute. Every machine has it.
 
-mod elementwise;
+pub(super) mod elementwise;
 mod float;
 mod lanes;
-mod normal;
-mod quantized;
+pub(super) mod normal;
+pub(super) mod quantized;
 mod reduce;
 
 use edgeformer_core::Format;
@@ -12,10 +12,6 @@ use edgeformer_core::quant::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1
 
 use super::matmul::MatmulFn;
 use super::{Isa, Kernels};
-
-pub(super) use elementwise::{add, multiply, scale};
-pub(super) use normal::MILLS;
-pub(super) use quantized::block_scale;
 
 /// Every machine can run plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 /// first) is `Φ(-z) exp(z² / 2)`: Mills' ratio, but for a constant, which unlike Φ is smooth and
 /// small in a tail. Fitted for this crate by reweighted least squares on Chebyshev nodes over
 /// `0 <= z <= 14.5`; relative error 1e-8.
-pub(in super::super) const MILLS: [f64; 10] = [
+pub(in crate::kernels) const MILLS: [f64; 10] = [
     0.0997463296,
     0.09952145765,
     0.09528786391,

@@ -68,7 +68,7 @@ pub(super) fn quantize_row(values: &[f32], out: Q8RowMut<'_>) {
 
 /// A 127th of the largest magnitude, given as its bits; NaN if that is not finite, zero if it is
 /// so small that a scale would have no normal inverse.
-pub(in super::super) fn block_scale(largest: u32) -> f32 {
+pub(in crate::kernels) fn block_scale(largest: u32) -> f32 {
     let scale = f32::from_bits(largest) / 127.0;
     match scale {
         _ if !scale.is_finite() => f32::NAN,

@@ -7,7 +7,7 @@ use half::f16;
 
 use super::math;
 use super::vector::{load, load_half, map, padded, store, store_half};
-use crate::kernels::scalar;
+use crate::kernels::scalar::elementwise as scalar;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn axpy_f32(alpha: f32, x: &[f32], y: &mut [f32]) {

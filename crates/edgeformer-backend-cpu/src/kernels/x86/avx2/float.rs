@@ -87,6 +87,9 @@ pub(super) fn matmul<F: Widen>(
     x: Rows<'_>,
     out: &mut ColumnsMut<'_>,
 ) {
+    if x.len() == 1 {
+        return matmul_one::<F>(weights, x.data(), out.row_mut(0));
+    }
     let row_bytes = columns * F::BYTES;
     let mut sums: Sums = [[_mm256_setzero_ps(); ROWS]; TOKENS];
     let mut panel: Panel = [[_mm256_setzero_ps(); ROWS]; VECTORS];
@@ -112,6 +115,65 @@ pub(super) fn matmul<F: Widen>(
     }
 }
 
+/// The product with a single token, straight from the weights. Lanes add up in the same order as
+/// in [`multiply`]: panel after panel, vector after vector.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn matmul_one<F: Widen>(weights: &[u8], x: &[f32], out: &mut [f32]) {
+    let row_bytes = x.len() * F::BYTES;
+    let tiles = weights.chunks(ROWS * row_bytes).zip(out.chunks_mut(ROWS));
+    for (weights, out) in tiles {
+        if let [a, b, c, d] = out {
+            let row = |index: usize| &weights[index * row_bytes..][..row_bytes];
+            [*a, *b, *c, *d] = multiply_one::<F, ROWS>([row(0), row(1), row(2), row(3)], x);
+            continue;
+        }
+        for (row, out) in weights.chunks_exact(row_bytes).zip(out) {
+            [*out] = multiply_one::<F, 1>([row], x);
+        }
+    }
+}
+
+/// `R` weight rows of `x.len()` elements times a token.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn multiply_one<F: Widen, const R: usize>(rows: [&[u8]; R], x: &[f32]) -> [f32; R] {
+    assert!(rows.iter().all(|row| row.len() == x.len() * F::BYTES));
+    let mut lanes = [_mm256_setzero_ps(); R];
+    let (vectors, tail) = x.as_chunks::<LANES>();
+    for (index, x) in vectors.iter().enumerate() {
+        let x = load(x);
+        for (lane, row) in lanes.iter_mut().zip(rows) {
+            // SAFETY: the row has as many elements as `x`, so eight from `8 * index`.
+            let weight = unsafe { F::widen(row.as_ptr().add(index * LANES * F::BYTES)) };
+            *lane = _mm256_fmadd_ps(weight, x, *lane);
+        }
+    }
+    if !tail.is_empty() {
+        let x = load(&padded(tail));
+        for (lane, row) in lanes.iter_mut().zip(rows) {
+            *lane = _mm256_fmadd_ps(
+                widen_tail::<F>(&row[vectors.len() * LANES * F::BYTES..]),
+                x,
+                *lane,
+            );
+        }
+    }
+    let mut out = [0.0; R];
+    out.iter_mut().zip(lanes).for_each(|(out, lanes)| *out = vector::sum(lanes));
+    out
+}
+
+/// Fewer than eight elements, zeros behind them.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_tail<F: Widen>(bytes: &[u8]) -> __m256 {
+    let mut last = [0; LANES * 4];
+    last[..bytes.len()].copy_from_slice(bytes);
+    // SAFETY: an element has at most four bytes; the features are there.
+    unsafe { F::widen(last.as_ptr()) }
+}
+
 /// Widens a part of a weight row into the panel, zeros behind it if it ends within a vector.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -124,10 +186,7 @@ fn fill<F: Widen>(bytes: &[u8], row: usize, panel: &mut Panel) {
         rows[row] = unsafe { F::widen(bytes.as_ptr()) };
     }
     if let (false, Some(rows)) = (tail.is_empty(), vectors.next()) {
-        let mut last = [0; LANES * 4];
-        last[..tail.len()].copy_from_slice(tail);
-        // SAFETY: an element has at most four bytes; the features are there.
-        rows[row] = unsafe { F::widen(last.as_ptr()) };
+        rows[row] = widen_tail::<F>(tail);
     }
 }
 

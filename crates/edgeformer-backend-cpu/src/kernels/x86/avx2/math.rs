@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 use std::f32::consts::LOG2_E;
 
-use crate::kernels::scalar::MILLS;
+use crate::kernels::scalar::normal::MILLS;
 
 /// `coefficients[0] + x * (coefficients[1] + …)`.
 #[inline]

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use super::panel::{BLOCKS, ELEMENTS, Panel, Unpack};
 use super::vector;
 use crate::kernels::q8::{BLOCK, Q8RowMut};
-use crate::kernels::scalar::block_scale;
+use crate::kernels::scalar::quantized::block_scale;
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// Weight rows whose panels meet the same activations before the next columns.
@@ -98,6 +98,11 @@ unsafe fn multiply_rows<F: Unpack>(rows: &[u8], columns: usize, tokens: &[Token]
     for index in 0..columns.div_ceil(ELEMENTS) {
         let bytes = index * panel_bytes..row_bytes.min((index + 1) * panel_bytes);
         let blocks = BLOCKS.min(columns / BLOCK - index * BLOCKS);
+        if let (BLOCKS, &[token]) = (blocks, tokens) {
+            // SAFETY: panel `index` begins within the columns and is whole.
+            unsafe { multiply_one::<F>(rows, row_bytes, bytes.start, token.panel(index), sums) };
+            continue;
+        }
         for (row, sums) in rows.chunks_exact(row_bytes).zip(sums.iter_mut()) {
             // SAFETY: this function runs, so the machine has the features.
             unsafe { F::unpack(&row[bytes.clone()], &mut panel) };
@@ -121,6 +126,31 @@ unsafe fn multiply_rows<F: Unpack>(rows: &[u8], columns: usize, tokens: &[Token]
                     }
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of whole panels, one a row, with a single token: as [`multiply`], but lengths
+/// are known and the panel is nobody else's, so that the compiler keeps it in registers.
+///
+/// # Safety
+/// The token has codes, scales and sums for a whole panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn multiply_one<F: Unpack>(
+    rows: &[u8],
+    row_bytes: usize,
+    start: usize,
+    token: Token,
+    sums: &mut Sums,
+) {
+    let panel_bytes = const { ELEMENTS / F::FORMAT.block_len() * F::FORMAT.block_bytes() };
+    for (row, sums) in rows.chunks_exact(row_bytes).zip(sums) {
+        let mut panel = Panel::new();
+        // SAFETY: this function runs, so the machine has the features; the token has a panel.
+        unsafe {
+            F::unpack(&row[start..][..panel_bytes], &mut panel);
+            multiply::<F, 1>(&panel, BLOCKS, [token], sums);
         }
     }
 }
