@@ -140,12 +140,7 @@ impl Bpe {
     }
 }
 
-fn known(
-    vocabulary: &Vocabulary,
-    piece: &str,
-    left: &str,
-    right: &str,
-) -> Result<u32, Problem> {
+fn known(vocabulary: &Vocabulary, piece: &str, left: &str, right: &str) -> Result<u32, Problem> {
     vocabulary.id(piece).ok_or_else(|| {
         format!(
             "the merge of {} and {} needs the token {}, which the vocabulary lacks",

@@ -15,11 +15,13 @@ mod sentencepiece;
 mod specials;
 mod stream;
 mod symbols;
+mod template;
 mod tokenizer;
 mod vocabulary;
 mod wordpiece;
 
 pub use stream::TextStream;
+pub use template::{ChatTemplate, Message, Variables};
 pub use tokenizer::{AddSpecial, Tokenizer};
 
 #[cfg(test)]

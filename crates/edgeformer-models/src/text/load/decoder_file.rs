@@ -42,7 +42,7 @@ pub(super) enum DecoderFile {
 #[derive(Deserialize)]
 pub(super) enum PatternFile {
     String(String),
-    Regex(String),
+    Regex(serde::de::IgnoredAny),
 }
 
 impl DecoderFile {

@@ -80,8 +80,7 @@ impl Tokenizer {
         let added = file.added_tokens.into_iter().map(AddedFile::into_token).collect();
         let added =
             AddedTokens::new(added, file.normalizer.as_ref()).map_err(at("added_tokens"))?;
-        let (before, after) =
-            around(file.post_processor.as_ref()).map_err(at("post_processor"))?;
+        let (before, after) = around(file.post_processor.as_ref()).map_err(at("post_processor"))?;
         let mut parts = Parts {
             vocabulary,
             algorithm,

@@ -32,7 +32,8 @@ impl Merges {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Result<(&str, &str), Problem>> {
         let mut start = 0;
         self.ends.iter().map(move |&(middle, end)| {
-            let pair = (&self.arena[start..middle as usize], &self.arena[middle as usize..end as usize]);
+            let pair =
+                (&self.arena[start..middle as usize], &self.arena[middle as usize..end as usize]);
             start = end as usize;
             Ok(pair)
         })

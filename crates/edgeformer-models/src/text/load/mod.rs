@@ -7,5 +7,6 @@ mod gguf;
 mod json;
 mod json_model;
 mod merges;
+mod template_file;
 
-
+pub(super) use template_file::TemplateFile;

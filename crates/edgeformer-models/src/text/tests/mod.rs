@@ -13,8 +13,16 @@ pub(super) fn texts(inp: &str) -> Vec<&str> {
 
 /// The vocabularies of real models that have texts and token ids by llama.cpp.
 pub(super) const WITH_GOLD: [&str; 10] = [
-    "bert-bge", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-spm", "mpt", "phi-3",
-    "refact", "starcoder",
+    "bert-bge",
+    "deepseek-coder",
+    "deepseek-llm",
+    "falcon",
+    "gpt-2",
+    "llama-spm",
+    "mpt",
+    "phi-3",
+    "refact",
+    "starcoder",
 ];
 
 /// The file of a vocabulary.
