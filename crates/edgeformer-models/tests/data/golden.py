@@ -1,7 +1,11 @@
-"""Writes templates.json: what jinja2, set up as transformers does it, makes of the templates here.
+"""Writes what the reference libraries make of templates and texts, for the tests.
 
-    pip install jinja2
+templates.json: jinja2, set up as transformers does it, on the templates here.
+ids.json: tokenizers 0.23 on fixtures/tokenizers-json and the texts of fixtures/tokenizers-gguf.
+
+    pip install jinja2 tokenizers
     python golden.py templates
+    python golden.py ids ../../../../../shared
 """
 
 import json
@@ -54,5 +58,36 @@ def templates():
     (HERE / "templates.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1) + "\n")
 
 
+MORE_TEXTS = [
+    "<|endoftext|>a<|endoftext|> b",
+    "a    b\t\tc          d\r\n\r\ne",
+    "[CLS] in [MASK] text ##ing un##able",
+    "Ünïcödé naïve ﬁﬂ Straße İstanbul",
+    "\u0000\u0001 null\ufffd \u200b zero\u2028line",
+    "x" * 120 + " " + "\u4e2d\u6587\u5b57",
+    "don't I'LL we'Ve 'S",
+]
+
+
+def ids(shared):
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+    shared = Path(shared)
+    folder = shared / "fixtures/tokenizers-json"
+    inp = shared / "fixtures/tokenizers-gguf/ggml-vocab-gpt-2.gguf.inp"
+    texts = inp.read_text().split("\n__ggml_vocab_test__\n")[:-1] + MORE_TEXTS
+    tokenizers = {
+        "gpt2": Tokenizer.from_file(str(folder / "gpt2/tokenizer.json")),
+        "gpt-neox-20b": Tokenizer.from_file(str(folder / "gpt-neox-20b/tokenizer.json")),
+        "bert-base-uncased": BertWordPieceTokenizer(str(folder / "bert-base-uncased/vocab.txt")),
+    }
+    golden = {"texts": texts}
+    for name, tokenizer in tokenizers.items():
+        encoded = [tokenizer.encode(text, add_special_tokens=True).ids for text in texts]
+        decoded = [tokenizer.decode(ids, skip_special_tokens=True) for ids in encoded]
+        golden[name] = {"ids": encoded, "decoded": decoded}
+    (HERE / "ids.json").write_text(json.dumps(golden, ensure_ascii=True) + "\n")
+
+
 if __name__ == "__main__":
-    {"templates": templates}[sys.argv[1]]()
+    {"templates": templates, "ids": ids}[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,8 @@
 //! What all of it does together: gold files, round trips, properties, bad files.
 
 mod gold;
+mod json_gold;
+mod models;
 
 use std::path::PathBuf;
 
