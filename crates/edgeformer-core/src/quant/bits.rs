@@ -52,3 +52,12 @@ pub(super) fn storable(scale: f32) -> f32 {
 pub(super) fn inverse(scale: f32) -> f32 {
     if scale == 0.0 { 0.0 } else { 1.0 / scale }
 }
+
+/// The whole number nearest to a value (of two, the even one) within bounds below 2^22.
+///
+/// By the rounding of an addition: `round_ties_even` is a library call on plain x86-64, and
+/// encoders round a hundred times a value.
+pub(super) fn nearest(value: f32, low: f32, high: f32) -> f32 {
+    const ONES: f32 = 12_582_912.0; // 1.5 * 2^23: floats around it are whole numbers
+    value.clamp(low, high) + ONES - ONES
+}

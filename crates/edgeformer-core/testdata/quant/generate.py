@@ -2,10 +2,15 @@
 
 NAME.decode: three random blocks, then their values as f32.
 NAME.encode: four blocks of f32 values, then their bytes.
+NAME.llama: 1024 weights as f16, then as llama.cpp quantized them; taken from the folder that the
+first argument names, which holds one model in every format (`fixtures/gguf-blocks`).
 """
+
+import sys
 
 import numpy as np
 from gguf import GGMLQuantizationType as Type
+from gguf import GGUFReader
 from gguf.quants import dequantize, quantize
 
 # Name, bytes of a block, where its halves are.
@@ -32,3 +37,16 @@ for name in ENCODED:
     values[3] = np.round(values[3] * 4) / 4  # ties
     blocks = quantize(values, Type[name])
     open(f"{name.lower()}.encode", "wb").write(values.tobytes() + blocks.tobytes())
+
+SEARCHED = {
+    "Q2_K": "q2_k", "Q3_K": "q3_k_m", "Q4_K": "q4_k_m", "Q5_K": "q5_k_m", "Q6_K": "q6_k",
+    "IQ4_NL": "iq4_nl", "IQ4_XS": "iq4_xs",
+}
+source = {tensor.name: tensor for tensor in GGUFReader(f"{sys.argv[1]}/f16.gguf").tensors}
+for name, file in SEARCHED.items():
+    tensors = GGUFReader(f"{sys.argv[1]}/{file}.gguf").tensors
+    tensor = next(tensor for tensor in tensors if tensor.tensor_type == Type[name])
+    rows = 1024 // int(tensor.shape[0])
+    weights = source[tensor.name].data.reshape(-1, int(tensor.shape[0]))[:rows]
+    blocks = tensor.data.reshape(-1, tensor.data.shape[-1])[:rows]
+    open(f"{name.lower()}.llama", "wb").write(weights.astype("<f2").tobytes() + blocks.tobytes())

@@ -14,18 +14,30 @@ pub const CODE_BOOK: [i8; 16] =
 
 /// The code whose entry of [`CODE_BOOK`] is nearest to a value; of two, the larger.
 pub fn nearest_code(value: f32) -> u8 {
-    let above = CODE_BOOK.partition_point(|&entry| f32::from(entry) <= value);
-    let (low, high) = (above.saturating_sub(1), above.min(15));
-    let nearer_low = value - f32::from(CODE_BOOK[low]) < f32::from(CODE_BOOK[high]) - value;
-    (if nearer_low { low } else { high }) as u8
+    NEAREST[(2.0 * value + 256.0).clamp(0.0, 511.0) as usize]
 }
 
+/// The nearest code for every half from -128 up: two entries meet at a whole number or a half.
+const NEAREST: [u8; 512] = {
+    let mut nearest = [0; 512];
+    let (mut at, mut code) = (0, 0);
+    while at < nearest.len() {
+        // Past the middle between this entry and the next, both counted in halves from -128.
+        while code < 15 && at as i32 - 256 >= CODE_BOOK[code] as i32 + CODE_BOOK[code + 1] as i32 {
+            code += 1;
+        }
+        nearest[at] = code as u8;
+        at += 1;
+    }
+    nearest
+};
+
 /// The best scale for values that are looked up: tries that put the extreme value on or near the
-/// first entry of the book.
+/// first entry of the book, or on the last.
 fn best_scale(values: &[f32; 32]) -> f32 {
     let first = f32::from(CODE_BOOK[0]);
     let tries = (-7i8..=7).map(|step| first + f32::from(step));
-    search::scale(values, tries, |value| CODE_BOOK[usize::from(nearest_code(value))])
+    search::scale(values, tries.chain([-first]), |value| f32::from(look_up(nearest_code(value))))
 }
 
 fn look_up(code: u8) -> i8 {

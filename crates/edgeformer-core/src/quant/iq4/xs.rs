@@ -1,5 +1,5 @@
 use super::{best_scale, look_up, nearest_code};
-use crate::quant::bits::{half_at, inverse, pack, put_half, unpack};
+use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
 use crate::quant::block::{Block, Group, extreme};
 use crate::quant::k::scales;
 
@@ -53,7 +53,7 @@ impl Block<256, 136, 8> for Iq4Xs {
         let inverse_shared = inverse(shared);
         put_half(bytes, 0, shared);
         Self::put_scales(
-            &ideal.map(|scale| (scale * inverse_shared).round_ties_even().clamp(-32.0, 31.0) as i8),
+            &ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8),
             bytes,
         );
         let inverses = Self::groups(bytes).map(|group| inverse(group.scale));

@@ -1,5 +1,5 @@
 use super::{scales, search};
-use crate::quant::bits::{half_at, inverse, pack, put_half, unpack};
+use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
 use crate::quant::block::{Block, Group, extreme};
 
 /// 256 codes of 3 bits in -4..4, in groups of 16 with 6-bit scales.
@@ -51,19 +51,17 @@ impl Block<256, 110, 16> for Q3K {
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 110]) {
         let groups = values.as_chunks::<16>().0;
-        let code = |value: f32| value.round_ties_even().clamp(-4.0, 3.0) as i8;
-        let ideal: [f32; 16] =
-            std::array::from_fn(|i| search::scale(&groups[i], search::around(4.0), code));
+        let ideal: [f32; 16] = std::array::from_fn(|i| search::scale_of_few(&groups[i], 4.0));
         let shared = scales::shared(extreme(&ideal), -32.0);
         let inverse_shared = inverse(shared);
         put_half(bytes, 108, shared);
         Self::put_scales(
-            &ideal.map(|scale| (scale * inverse_shared).round_ties_even().clamp(-32.0, 31.0) as i8),
+            &ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8),
             bytes,
         );
         let inverses = Self::groups(bytes).map(|group| inverse(group.scale));
         let codes: [u8; 256] =
-            std::array::from_fn(|i| (code(values[i] * inverses[i / 16]) + 4).cast_unsigned());
+            std::array::from_fn(|i| (nearest(values[i] * inverses[i / 16], -4.0, 3.0) + 4.0) as u8);
         pack::<2, 32>(&codes, &mut bytes[32..96]);
         pack::<1, 32>(&codes.map(|code| code >> 2), &mut bytes[..32]);
     }

@@ -1,5 +1,5 @@
 use super::{scales, search};
-use crate::quant::bits::{half_at, inverse, pack, put_half, unpack};
+use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
 use crate::quant::block::{Block, Group, extreme};
 
 /// 256 codes of 6 bits in -32..32, in groups of 16 with 8-bit scales.
@@ -38,18 +38,18 @@ impl Block<256, 210, 16> for Q6K {
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 210]) {
         let groups = values.as_chunks::<16>().0;
-        let code = |value: f32| value.round_ties_even().clamp(-32.0, 31.0) as i8;
+        let code = |value: f32| nearest(value, -32.0, 31.0);
         let ideal: [f32; 16] =
             std::array::from_fn(|i| search::scale(&groups[i], search::around(32.0), code));
         let shared = scales::shared(extreme(&ideal), -128.0);
         let inverse_shared = inverse(shared);
         put_half(bytes, 208, shared);
         for (byte, scale) in bytes[192..208].iter_mut().zip(ideal) {
-            *byte = ((scale * inverse_shared).round_ties_even() as i8).cast_unsigned();
+            *byte = (nearest(scale * inverse_shared, -128.0, 127.0) as i8).cast_unsigned();
         }
         let inverses = Self::groups(bytes).map(|group| inverse(group.scale));
         let codes: [u8; 256] =
-            std::array::from_fn(|i| (code(values[i] * inverses[i / 16]) + 32).cast_unsigned());
+            std::array::from_fn(|i| (code(values[i] * inverses[i / 16]) + 32.0) as u8);
         pack::<4, 64>(&codes, &mut bytes[..128]);
         pack::<2, 32>(&codes.map(|code| code >> 4), &mut bytes[128..192]);
     }

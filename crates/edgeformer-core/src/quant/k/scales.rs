@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::search::Asymmetric;
-use crate::quant::bits::{half_at, inverse, put_half, storable};
+use crate::quant::bits::{half_at, inverse, nearest, put_half, storable};
 use crate::quant::block::Group;
 
 /// Takes the eight scales and the eight minima out of their 12 bytes.
@@ -77,8 +77,7 @@ pub fn codes<const GROUPS: usize>(
     let inverses = groups.map(|group| inverse(group.scale));
     std::array::from_fn(|i| {
         let group = i / size;
-        let code = (values[i] + groups[group].min) * inverses[group];
-        code.round_ties_even().clamp(0.0, f32::from(levels)) as u8
+        nearest((values[i] + groups[group].min) * inverses[group], 0.0, f32::from(levels)) as u8
     })
 }
 
@@ -88,7 +87,7 @@ pub fn under_one<const N: usize>(scales: &[f32; N], levels: u8) -> (f32, [u8; N]
     let largest = scales.iter().fold(0.0f32, |largest, &scale| largest.max(scale));
     let shared = shared(largest, f32::from(levels));
     let inverse = inverse(shared);
-    (shared, scales.map(|scale| ((scale * inverse).round_ties_even() as u8).min(levels)))
+    (shared, scales.map(|scale| nearest(scale * inverse, 0.0, f32::from(levels)) as u8))
 }
 
 /// The half nearest to `largest / levels`, or the next one away from zero where halves are so

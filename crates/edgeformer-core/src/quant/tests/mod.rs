@@ -1,9 +1,9 @@
 //! Every format against gguf-py's values, against its error bound, and on what is extreme.
 
-use proptest::prelude::*;
+mod golden;
+mod properties;
 
 use super::Format;
-use super::block::range;
 
 /// Formats with blocks, and how far a decoded value may lie from the encoded one:
 ///
@@ -45,57 +45,6 @@ fn encoded(format: Format, values: &[f32]) -> Vec<u8> {
 
 fn round_trip(format: Format, values: &[f32]) -> Vec<f32> {
     decoded(format, &encoded(format, values))
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
-macro_rules! golden {
-    ($format:ident, $name:literal, $direction:literal) => {
-        (
-            Format::$format,
-            &include_bytes!(concat!("../../testdata/quant/", $name, ".", $direction))[..],
-        )
-    };
-}
-
-#[test]
-fn decodes_what_gguf_py_decodes() {
-    let golden = [
-        golden!(Q8_0, "q8_0", "decode"),
-        golden!(Q4_0, "q4_0", "decode"),
-        golden!(Q4_1, "q4_1", "decode"),
-        golden!(Q5_0, "q5_0", "decode"),
-        golden!(Q5_1, "q5_1", "decode"),
-        golden!(Q2K, "q2_k", "decode"),
-        golden!(Q3K, "q3_k", "decode"),
-        golden!(Q4K, "q4_k", "decode"),
-        golden!(Q5K, "q5_k", "decode"),
-        golden!(Q6K, "q6_k", "decode"),
-        golden!(Iq4Nl, "iq4_nl", "decode"),
-        golden!(Iq4Xs, "iq4_xs", "decode"),
-    ];
-    for (format, golden) in golden {
-        let (blocks, values) = golden.split_at(3 * format.block_bytes());
-        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(decoded(format, blocks)), bits(floats(values)), "{format}");
-    }
-}
-
-#[test]
-fn encodes_what_gguf_py_encodes() {
-    let golden = [
-        golden!(Q8_0, "q8_0", "encode"),
-        golden!(Q4_0, "q4_0", "encode"),
-        golden!(Q4_1, "q4_1", "encode"),
-        golden!(Q5_0, "q5_0", "encode"),
-        golden!(Q5_1, "q5_1", "encode"),
-    ];
-    for (format, golden) in golden {
-        let (values, blocks) = golden.split_at(4 * 32 * size_of::<f32>());
-        assert_eq!(encoded(format, &floats(values)), blocks, "{format}");
-    }
 }
 
 #[test]
@@ -220,78 +169,6 @@ fn the_nearest_code_is_nearest() {
         let nearest = distance(super::nearest_code(value));
         assert!((0..16).all(|code| nearest <= distance(code)), "{value}");
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn encoding_stays_within_the_bound(values in values(), scale in -4i8..4) {
-        let values: Vec<f32> = values.iter().map(|v| v * 10f32.powi(scale.into())).collect();
-        for (format, step, _) in BOUNDS {
-            let after = round_trip(format, &values);
-            let blocks = values.chunks(format.block_len()).zip(after.chunks(format.block_len()));
-            for (before, after) in blocks {
-                let (min, max) = range(before);
-                let bound = (max.max(0.0) - min.min(0.0)) * (step + HALF) + 1e-5;
-                for (before, after) in before.iter().zip(after) {
-                    prop_assert!((before - after).abs() <= bound, "{format} {before} {after}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn symmetric_formats_are_stable(values in values()) {
-        for format in [Format::Q8_0, Format::Q4_0, Format::Q5_0] {
-            let once = encoded(format, &values);
-            prop_assert_eq!(encoded(format, &decoded(format, &once)), once);
-        }
-    }
-
-    #[test]
-    fn any_bytes_decode_and_their_values_encode(
-        bytes in prop::collection::vec(any::<u8>(), 210),
-    ) {
-        for format in Format::ALL {
-            let values = decoded(format, &bytes[..format.block_bytes()]);
-            let after = round_trip(format, &values);
-            prop_assert!(format.is_float() || after.iter().all(|value| value.is_finite()));
-        }
-    }
-
-    #[test]
-    fn any_values_encode(bits in prop::collection::vec(any::<u32>(), 256)) {
-        let values: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
-        for (format, ..) in BOUNDS {
-            prop_assert!(round_trip(format, &values).iter().all(|value| value.is_finite()));
-        }
-    }
-
-    #[test]
-    fn packing_is_undone(codes in prop::collection::vec(0u8..16, 256)) {
-        let mut packed = [0; 128];
-        super::bits::pack::<4, 32>(&codes, &mut packed);
-        let mut unpacked = [0; 256];
-        super::bits::unpack::<4, 32>(&packed, &mut unpacked);
-        prop_assert_eq!(&unpacked[..], &codes[..]);
-    }
-}
-
-/// A block of 256 values: spread evenly, all of one sign, sparse, or with one outlier.
-fn values() -> impl Strategy<Value = Vec<f32>> {
-    let block = |element| prop::collection::vec(element, 256);
-    prop_oneof![
-        block((-1.0f32..1.0).boxed()),
-        block((0.0f32..1.0).boxed()),
-        block((-1.0f32..0.0).boxed()),
-        block((0.9f32..1.0).boxed()),
-        block(prop_oneof![9 => Just(0.0f32), 1 => -1.0f32..1.0].boxed()),
-        (block((-0.1f32..0.1).boxed()), 0..256usize).prop_map(|(mut values, at)| {
-            values[at] = 1.0;
-            values
-        }),
-    ]
 }
 
 /// Normal deviates, always the same: sums of uniform ones from a linear congruence.
