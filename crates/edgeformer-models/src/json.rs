@@ -11,7 +11,7 @@ use crate::error::quote;
 use crate::{Error, Result};
 
 /// Largest JSON file that is read: configurations are kilobytes.
-const LIMIT: u64 = 16 << 20;
+const LIMIT: u64 = 4 << 20;
 
 /// Largest width or count that a configuration may name.
 const LARGEST: u64 = 1 << 28;
@@ -77,7 +77,7 @@ impl Object {
     }
 
     fn required<T>(&self, key: &str, value: Option<T>) -> Result<T> {
-        value.ok_or_else(|| self.error(key, "is missing: the model's family needs it"))
+        value.ok_or_else(|| self.error(key, "is missing: the model needs it, fetch the file again"))
     }
 
     fn wrong<T>(&self, key: &str, value: &Value, wanted: &str) -> Result<T> {

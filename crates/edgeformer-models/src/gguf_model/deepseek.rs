@@ -77,9 +77,9 @@ fn mixture(keys: &Keys<'_>, decoder: &Decoder) -> Result<Option<Mixture>> {
     Ok(Some(Mixture {
         layers: (0..decoder.layers).map(|layer| layer >= dense).collect(),
         count,
-        top_k: keys.size("expert_used_count")?,
+        top_k: keys.top_k(count)?,
         width,
-        shared_width: shared.map(|count| count * width),
+        shared_width: shared.map(|shared| shared * width),
         scoring,
         selection_bias: keys.has(&format!("blk.{dense}.exp_probs_b.bias")),
         groups: groups(keys, scoring)?,

@@ -71,6 +71,15 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Experts that a row goes through, of `count`.
+    pub fn top_k(&self, count: usize) -> Result<usize> {
+        let key = "expert_used_count";
+        match self.size(key)? {
+            top_k if top_k <= count => Ok(top_k),
+            top_k => Err(self.error(key, format!("is {top_k}, there are only {count} experts"))),
+        }
+    }
+
     /// A finite number that may be absent.
     pub fn optional_number(&self, key: &str) -> Result<Option<f32>> {
         self.metadata().f32(&self.full(key))

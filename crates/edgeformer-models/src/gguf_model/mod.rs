@@ -129,10 +129,11 @@ fn qwen3_moe(keys: &Keys<'_>) -> Result<Decoder> {
 
 /// Experts in every layer, weighed by the softmax of the picked.
 fn softmax_experts(keys: &Keys<'_>, decoder: &Decoder, width: usize) -> Result<Mixture> {
+    let count = keys.size("expert_count")?;
     Ok(Mixture {
         layers: vec![true; decoder.layers],
-        count: keys.size("expert_count")?,
-        top_k: keys.size("expert_used_count")?,
+        count,
+        top_k: keys.top_k(count)?,
         width,
         shared_width: None,
         scoring: Scoring::Softmax,

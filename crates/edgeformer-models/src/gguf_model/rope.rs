@@ -9,16 +9,28 @@ use crate::hyper::Rotary;
 
 /// The rotary embedding of heads of `head_dim`.
 pub(super) fn rotary(keys: &Keys<'_>, head_dim: usize, layout: RopeLayout) -> Result<Rotary> {
-    let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+    let dims = dims(keys, head_dim)?;
     let base = keys.optional_positive("rope.freq_base")?.unwrap_or(10_000.0);
     Ok(Rotary { dims, layout, base, scaling: scaling(keys)? })
 }
 
 /// The rotary embedding of Gemma 3's layers with a window: its base is rarely stated.
 pub(super) fn local_rotary(keys: &Keys<'_>, head_dim: usize) -> Result<Rotary> {
-    let dims = keys.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+    let dims = dims(keys, head_dim)?;
     let base = keys.optional_positive("rope.freq_base_swa")?.unwrap_or(10_000.0);
     Ok(Rotary { dims, layout: RopeLayout::Halves, base, scaling: RopeScaling::None })
+}
+
+/// Columns of a head that are rotated.
+fn dims(keys: &Keys<'_>, head_dim: usize) -> Result<usize> {
+    let key = "rope.dimension_count";
+    match keys.optional_size(key)?.unwrap_or(head_dim) {
+        dims if dims.is_multiple_of(2) && dims <= head_dim => Ok(dims),
+        dims => {
+            let problem = format!("is {dims} of {head_dim} columns of a head, it must be an even part");
+            Err(keys.error(key, problem))
+        }
+    }
 }
 
 fn scaling(keys: &Keys<'_>) -> Result<RopeScaling> {

@@ -147,7 +147,7 @@ pub(super) fn qwen3_moe(config: &Object) -> Result<Decoder> {
     decoder.experts = Some(Mixture {
         layers: sparse_layers(config, decoder.layers)?,
         count,
-        top_k: config.size("num_experts_per_tok")?,
+        top_k: top_k(config, count)?,
         width: config.size("moe_intermediate_size")?,
         shared_width: None,
         scoring: Scoring::Softmax,
@@ -157,6 +157,15 @@ pub(super) fn qwen3_moe(config: &Object) -> Result<Decoder> {
         scale: 1.0,
     });
     Ok(decoder)
+}
+
+/// Experts that a row goes through, of `count`.
+pub(super) fn top_k(config: &Object, count: usize) -> Result<usize> {
+    let key = "num_experts_per_tok";
+    match config.size(key)? {
+        top_k if top_k <= count => Ok(top_k),
+        top_k => Err(config.error(key, format!("is {top_k}, there are only {count} experts"))),
+    }
 }
 
 /// Every `decoder_sparse_step`th layer that `mlp_only_layers` does not name.

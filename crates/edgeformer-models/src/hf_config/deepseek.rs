@@ -86,14 +86,14 @@ fn mixture(config: &Object, decoder: &Decoder) -> Result<Option<Mixture>> {
     if dense >= decoder.layers || config.value("n_routed_experts").is_none() {
         return Ok(None);
     }
-    let width = config.size("moe_intermediate_size")?;
+    let (count, width) = (config.size("n_routed_experts")?, config.size("moe_intermediate_size")?);
     let shared = config.optional_count("n_shared_experts")?.filter(|&count| count > 0);
     Ok(Some(Mixture {
         layers: (0..decoder.layers).map(|layer| layer >= dense).collect(),
-        count: config.size("n_routed_experts")?,
-        top_k: config.size("num_experts_per_tok")?,
+        count,
+        top_k: decoder::top_k(config, count)?,
         width,
-        shared_width: shared.map(|count| count * width),
+        shared_width: shared.map(|shared| shared * width),
         scoring: Scoring::Softmax,
         selection_bias: false,
         groups: None,

@@ -9,7 +9,7 @@ mod weights;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use rope::longrope_mscale;
 pub(crate) use weights::{check_depth, weights};

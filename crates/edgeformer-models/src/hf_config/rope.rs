@@ -52,8 +52,9 @@ fn rotated(config: &Object, head_dim: usize, share: f32) -> Result<usize> {
     if share <= 1.0 && dims > 0 && dims.is_multiple_of(2) {
         return Ok(dims);
     }
-    let problem = format!("rotates {dims} of {head_dim} columns of a head, needed is an even part");
-    Err(config.error("partial_rotary_factor", problem))
+    let key = if share == 1.0 { "head_dim" } else { "partial_rotary_factor" };
+    let problem = format!("rotates {dims} of {head_dim} columns of a head, it must be an even part");
+    Err(config.error(key, problem))
 }
 
 /// What a file says of rotation, in whichever form.
