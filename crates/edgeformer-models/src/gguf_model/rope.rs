@@ -27,7 +27,8 @@ fn dims(keys: &Keys<'_>, head_dim: usize) -> Result<usize> {
     match keys.optional_size(key)?.unwrap_or(head_dim) {
         dims if dims.is_multiple_of(2) && dims <= head_dim => Ok(dims),
         dims => {
-            let problem = format!("is {dims} of {head_dim} columns of a head, it must be an even part");
+            let problem =
+                format!("is {dims} of {head_dim} columns of a head, it must be an even part");
             Err(keys.error(key, problem))
         }
     }

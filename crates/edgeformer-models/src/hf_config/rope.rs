@@ -53,7 +53,8 @@ fn rotated(config: &Object, head_dim: usize, share: f32) -> Result<usize> {
         return Ok(dims);
     }
     let key = if share == 1.0 { "head_dim" } else { "partial_rotary_factor" };
-    let problem = format!("rotates {dims} of {head_dim} columns of a head, it must be an even part");
+    let problem =
+        format!("rotates {dims} of {head_dim} columns of a head, it must be an even part");
     Err(config.error(key, problem))
 }
 

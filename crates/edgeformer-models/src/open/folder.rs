@@ -12,7 +12,7 @@ use crate::hyper::{Hyper, Vision};
 use crate::json::Object;
 use crate::preprocessor::Preprocessor;
 use crate::safetensors::Safetensors;
-use crate::text::Tokenizer;
+use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Result, hf_config, pooling};
 
 /// The file that makes a folder a model.
@@ -30,9 +30,12 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
         Hyper::Decoder(_) | Hyper::Encoder(_) => None,
     };
     let model = Model { graph, weights };
-    let tokenizer = if options.tokenizer { tokenizer(path)? } else { None };
+    let tokenizer = if options.tokenizer { Tokenizer::from_folder(path)? } else { None };
+    let tokenizer = fitting(tokenizer, &model)?;
+    let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::from_folder(path, tokenizer));
     Ok(ModelFile {
-        tokenizer: fitting(tokenizer, &model)?,
+        chat_template: template.transpose()?.flatten(),
+        tokenizer,
         model: Arc::new(model),
         generation: GenerationDefaults::of_folder(path, &config)?,
         labels: labels(&config, &hyper)?,
@@ -44,14 +47,6 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
         },
         hyper,
     })
-}
-
-fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
-    let (tokenizer, config) = (folder.join("tokenizer.json"), folder.join("tokenizer_config.json"));
-    if !tokenizer.is_file() {
-        return Ok(None);
-    }
-    Tokenizer::from_json(&tokenizer, Some(config.as_path()).filter(|path| path.is_file())).map(Some)
 }
 
 fn preprocessor(folder: &Path, vision: &Vision) -> Result<Option<Preprocessor>> {

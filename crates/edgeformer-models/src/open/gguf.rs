@@ -8,7 +8,7 @@ use edgeformer_core::Model;
 use super::{ModelFile, OpenOptions, Source, SourceKind, fitting, graph};
 use crate::generation::GenerationDefaults;
 use crate::gguf::Gguf;
-use crate::text::Tokenizer;
+use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Result, gguf_model, pooling};
 
 pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<ModelFile> {
@@ -19,8 +19,11 @@ pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<M
     let weights = gguf_model::weights(&graph, &hyper, &gguf)?;
     let model = Model { graph, weights };
     let tokenizer = if options.tokenizer { Tokenizer::from_gguf(&gguf)? } else { None };
+    let tokenizer = fitting(tokenizer, &model)?;
+    let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::from_gguf(&gguf, tokenizer));
     Ok(ModelFile {
-        tokenizer: fitting(tokenizer, &model)?,
+        chat_template: template.transpose()?.flatten(),
+        tokenizer,
         model: Arc::new(model),
         hyper,
         generation: GenerationDefaults::of_gguf(&gguf)?,

@@ -3,6 +3,7 @@
 mod folder;
 mod gguf;
 mod listing;
+mod text_bytes;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::gguf::Gguf;
 use crate::hyper::Hyper;
 use crate::preprocessor::Preprocessor;
 use crate::safetensors::Safetensors;
-use crate::text::Tokenizer;
+use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result, families};
 
 pub use listing::TensorLine;
@@ -35,6 +36,8 @@ pub struct ModelFile {
     pub source: Source,
     /// Text to token ids and back, where the files hold it and the options want it.
     pub tokenizer: Option<Tokenizer>,
+    /// How a conversation becomes a prompt, where the files say so and there is a tokenizer.
+    pub chat_template: Option<ChatTemplate>,
     /// How its makers would have it sampled.
     pub generation: GenerationDefaults,
     /// Names of the classes of a classifier, empty if there are none.

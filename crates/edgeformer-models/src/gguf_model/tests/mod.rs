@@ -210,4 +210,5 @@ fn listings_show_what_the_file_has() {
     let table = tensors.iter().find(|line| line.name == "token_embd.weight").unwrap();
     assert_eq!((table.shape.as_slice(), table.bytes), (&[64, 32][..], 64 * 32 * 4));
     assert_eq!(table.format, Format::F32.name());
+    assert_eq!(opened.tokenizer_bytes(), 0);
 }
