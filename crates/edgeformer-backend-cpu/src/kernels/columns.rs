@@ -1,5 +1,4 @@
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use edgeformer_core::RowsMut;
 
@@ -17,7 +16,7 @@ pub struct ColumnsMut<'a> {
 }
 
 // SAFETY: it is an exclusive borrow of its values, like `&mut [f32]`, which is `Send`: blocks of
-// one matrix are disjoint (`split_at`, `ColumnBlocks::take`), and `f32` is `Send`.
+// one matrix are disjoint (`split_at`), and `f32` is `Send`.
 unsafe impl Send for ColumnsMut<'_> {}
 
 impl<'a> ColumnsMut<'a> {
@@ -75,99 +74,43 @@ impl<'a> ColumnsMut<'a> {
     }
 }
 
-/// Cuts a matrix into blocks of these many columns, from the left.
-///
-/// # Panics
-/// While iterating, if the widths add up to more than the matrix has.
-pub fn split_columns<'a>(
-    matrix: RowsMut<'a>,
-    widths: &[usize],
-) -> impl Iterator<Item = ColumnsMut<'a>> {
-    let mut rest = Some(ColumnsMut::new(matrix));
-    widths.iter().filter_map(move |&width| {
-        let (block, right) = rest.take()?.split_at(width);
-        rest = Some(right);
-        Some(block)
-    })
-}
-
-/// Blocks of columns that threads take from one matrix, each block once: a work queue that needs
-/// neither lock nor memory.
-#[derive(Debug)]
-pub struct ColumnBlocks<'a> {
-    start: *mut f32,
-    rows: usize,
-    columns: usize,
-    width: usize,
-    next: AtomicUsize,
-    matrix: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: sharing it lets several threads call `take` alone, which hands out every column once
-// (the counter is atomic), as a `ColumnsMut` that may be sent.
-unsafe impl Sync for ColumnBlocks<'_> {}
-// SAFETY: as for `ColumnsMut`.
-unsafe impl Send for ColumnBlocks<'_> {}
-
-impl<'a> ColumnBlocks<'a> {
-    /// Cuts a matrix into blocks of `width` columns, the last may be narrower.
-    ///
-    /// # Panics
-    /// If `width` is zero.
-    pub fn new(matrix: RowsMut<'a>, width: usize) -> Self {
-        assert!(width > 0, "blocks need a width");
-        let whole = ColumnsMut::new(matrix);
-        let (start, rows, columns) = (whole.start, whole.rows, whole.columns);
-        Self { start, rows, columns, width, next: AtomicUsize::new(0), matrix: PhantomData }
-    }
-
-    /// The next block that nobody has, with the index of its first column.
-    pub fn take(&self) -> Option<(usize, ColumnsMut<'a>)> {
-        // Blocks are counted, not columns, and nothing is counted past the end: no wrap around.
-        let blocks = self.columns.div_ceil(self.width);
-        let claim = |next: usize| (next < blocks).then_some(next + 1);
-        let block = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok()?;
-        let first = block * self.width;
-        let columns = self.width.min(self.columns - first);
-        let offset = if self.rows == 0 { 0 } else { first };
-        // SAFETY: `first < self.columns`, which is the length of a row, and there is a row or the
-        // pointer does not move.
-        let start = unsafe { self.start.add(offset) };
-        let (stride, rows) = (self.columns, self.rows);
-        Some((first, ColumnsMut { start, stride, rows, columns, matrix: PhantomData }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn threads_write_disjoint_columns() {
-        let mut data = vec![0.0; 3 * 7];
-        let blocks = ColumnBlocks::new(RowsMut::new(&mut data, 7), 2);
-        let work = || {
-            while let Some((first, mut block)) = blocks.take() {
-                for row in 0..block.rows() {
-                    for column in 0..block.columns() {
-                        block.set(row, column, (row * 7 + first + column) as f32);
-                    }
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(work);
-            scope.spawn(work);
-        });
-        assert!(blocks.take().is_none());
-        assert!(data.iter().enumerate().all(|(index, &value)| value == index as f32), "{data:?}");
+    /// Cuts a matrix into blocks of these widths.
+    fn blocks<'a>(data: &'a mut [f32], width: usize, widths: &[usize]) -> Vec<ColumnsMut<'a>> {
+        let mut rest = ColumnsMut::new(RowsMut::new(data, width));
+        let mut blocks = Vec::new();
+        for &width in widths {
+            let (block, right) = rest.split_at(width);
+            blocks.push(block);
+            rest = right;
+        }
+        blocks
     }
 
     #[test]
-    fn blocks_of_any_width_cover_the_matrix() {
+    fn threads_write_disjoint_columns() {
+        let mut data = vec![0.0; 3 * 7];
+        std::thread::scope(|scope| {
+            for (index, mut block) in blocks(&mut data, 7, &[2, 1, 4]).into_iter().enumerate() {
+                scope.spawn(move || {
+                    for row in 0..block.rows() {
+                        block.row_mut(row).fill((10 * row + index) as f32);
+                    }
+                });
+            }
+        });
+        let expected =
+            [0, 10, 20].map(|row| [0, 0, 1, 2, 2, 2, 2].map(|block| (row + block) as f32));
+        assert_eq!(data, expected.concat());
+    }
+
+    #[test]
+    fn blocks_may_be_empty() {
         let mut data = vec![0.0; 2 * 5];
-        for (index, mut block) in split_columns(RowsMut::new(&mut data, 5), &[2, 0, 3]).enumerate()
-        {
+        for (index, mut block) in blocks(&mut data, 5, &[2, 0, 3]).into_iter().enumerate() {
             (0..block.rows()).for_each(|row| block.row_mut(row).fill(index as f32));
         }
         assert_eq!(data, [0., 0., 2., 2., 2., 0., 0., 2., 2., 2.]);
@@ -175,14 +118,19 @@ mod tests {
 
     #[test]
     fn a_matrix_without_rows_has_columns() {
-        let blocks: Vec<_> = split_columns(RowsMut::new(&mut [], 5), &[2, 3]).collect();
-        assert_eq!(blocks.iter().map(ColumnsMut::columns).collect::<Vec<_>>(), [2, 3]);
-        assert!(ColumnBlocks::new(RowsMut::new(&mut [], 5), 4).take().is_some());
+        let widths: Vec<_> = blocks(&mut [], 5, &[2, 3]).iter().map(ColumnsMut::columns).collect();
+        assert_eq!(widths, [2, 3]);
     }
 
     #[test]
     #[should_panic(expected = "row 2 of 2")]
     fn a_row_outside_is_refused() {
         ColumnsMut::new(RowsMut::new(&mut [0.0; 4], 2)).row_mut(2);
+    }
+
+    #[test]
+    #[should_panic(expected = "column 3 of 2")]
+    fn columns_outside_are_refused() {
+        ColumnsMut::new(RowsMut::new(&mut [0.0; 4], 2)).split_at(3);
     }
 }

@@ -10,8 +10,6 @@
 //! **Quantized products.** Activations become [`Q8Rows`]: blocks of 32 signed bytes under one
 //! scale. Within a block the products are integers and exact; blocks are added up in f32.
 
-#![allow(dead_code, unused_imports, reason = "its users land at the same time")]
-
 mod activations;
 mod columns;
 mod isa;
@@ -25,8 +23,8 @@ mod tests;
 mod x86;
 
 pub use activations::Activations;
-pub use columns::{ColumnBlocks, ColumnsMut, split_columns};
-pub use isa::{Isa, IsaError};
+pub use columns::ColumnsMut;
+pub use isa::Isa;
 pub use matmul::MatmulKernel;
-pub use q8::{Q8Buffer, Q8Rows, Q8RowsMut};
+pub use q8::{Q8Buffer, Q8Rows};
 pub use table::{Affine, Kernels};

@@ -108,15 +108,6 @@ impl Q8Buffer {
         rows * (columns + 3 * size_of::<f32>() * padded_blocks(columns))
     }
 
-    /// Quantizes `rows` in one go.
-    ///
-    /// # Panics
-    /// If 32 does not divide their width.
-    pub fn quantize(&mut self, kernels: &Kernels, rows: Rows<'_>) -> Q8Rows<'_> {
-        self.reset(rows.len(), rows.width()).quantize(kernels, rows);
-        self.view()
-    }
-
     /// Makes room for `rows` rows of `columns` and lends it to be filled, by several threads if
     /// it is split. Allocates only to grow.
     ///

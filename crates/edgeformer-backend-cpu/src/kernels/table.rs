@@ -26,8 +26,6 @@ pub struct Kernels {
     pub(super) add: unsafe fn(&mut [f32], &[f32]),
     pub(super) multiply: unsafe fn(&mut [f32], &[f32]),
     pub(super) scale: unsafe fn(&mut [f32], f32),
-    pub(super) narrow: unsafe fn(&[f32], &mut [f16]),
-    pub(super) widen: unsafe fn(&[f16], &mut [f32]),
 }
 
 /// What a norm does to the normalised row: `x * (weight + offset) + bias`.
@@ -161,20 +159,6 @@ impl Kernels {
     pub fn scale(&self, x: &mut [f32], factor: f32) {
         // SAFETY: the machine has `self.isa`.
         unsafe { (self.scale)(x, factor) }
-    }
-
-    /// f32 to f16, to nearest, ties to even.
-    pub fn narrow(&self, x: &[f32], out: &mut [f16]) {
-        assert_eq!(x.len(), out.len());
-        // SAFETY: the machine has `self.isa`; the lengths were checked.
-        unsafe { (self.narrow)(x, out) }
-    }
-
-    /// f16 to f32.
-    pub fn widen(&self, x: &[f16], out: &mut [f32]) {
-        assert_eq!(x.len(), out.len());
-        // SAFETY: the machine has `self.isa`; the lengths were checked.
-        unsafe { (self.widen)(x, out) }
     }
 }
 

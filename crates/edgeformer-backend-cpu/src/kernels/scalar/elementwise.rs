@@ -32,14 +32,6 @@ pub(super) fn soft_cap(x: &mut [f32], cap: f32) {
     x.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh());
 }
 
-pub(super) fn narrow(x: &[f32], out: &mut [f16]) {
-    out.iter_mut().zip(x).for_each(|(out, &x)| *out = f16::from_f32(x));
-}
-
-pub(super) fn widen(x: &[f16], out: &mut [f32]) {
-    out.iter_mut().zip(x).for_each(|(out, x)| *out = x.to_f32());
-}
-
 pub(super) fn activate(function: Activation, x: &mut [f32]) {
     match function {
         Activation::Silu => apply(x, |x| x / (1.0 + (-x).exp())),

@@ -34,8 +34,6 @@ pub(super) static TABLE: Kernels = Kernels {
     add: elementwise::add,
     multiply: elementwise::multiply,
     scale: elementwise::scale,
-    narrow: elementwise::narrow,
-    widen: elementwise::widen,
 };
 
 fn matmul(format: Format) -> MatmulFn {

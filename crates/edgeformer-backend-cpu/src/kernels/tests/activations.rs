@@ -2,7 +2,7 @@ use edgeformer_core::Rows;
 use proptest::prelude::*;
 
 use super::sample::Sample;
-use super::tables;
+use super::{quantize, tables};
 use crate::kernels::Q8Buffer;
 
 /// Floats of every magnitude, now and then one that is not finite.
@@ -26,8 +26,8 @@ proptest! {
         for kernels in tables() {
             let mut buffer = Q8Buffer::default();
             // What an earlier step left behind must not show.
-            buffer.quantize(kernels, Rows::new(&vec![3.0; 4 * columns], columns));
-            let quantized = buffer.quantize(kernels, Rows::new(&values, columns));
+            quantize(kernels, Rows::new(&vec![3.0; 4 * columns], columns), &mut buffer);
+            let quantized = quantize(kernels, Rows::new(&values, columns), &mut buffer);
             for (row, values) in values.chunks_exact(columns).enumerate() {
                 let row = quantized.row(row);
                 prop_assert!(row.scales[blocks..].iter().all(|&scale| scale == 0.0));
@@ -62,7 +62,7 @@ proptest! {
         let values = Sample(seed).floats(rows * 96);
         let kernels = tables().next().expect("there is a scalar table");
         let (mut whole, mut parts) = (Q8Buffer::default(), Q8Buffer::default());
-        whole.quantize(kernels, Rows::new(&values, 96));
+        quantize(kernels, Rows::new(&values, 96), &mut whole);
         for (rows, values) in parts.reset(rows, 96).chunks(part).zip(values.chunks(part * 96)) {
             rows.quantize(kernels, Rows::new(values, 96));
         }

@@ -9,11 +9,17 @@ mod sample;
 
 use edgeformer_core::{Format, Rows, RowsMut};
 
-use super::{Activations, ColumnsMut, Isa, Kernels, Q8Buffer};
+use super::{Activations, ColumnsMut, Isa, Kernels, Q8Buffer, Q8Rows};
 
 /// The tables that can be tested here.
 fn tables() -> impl Iterator<Item = &'static Kernels> {
     Isa::available().into_iter().map(Kernels::for_isa)
+}
+
+/// Rows in 8 bits.
+fn quantize<'a>(kernels: &Kernels, rows: Rows<'_>, buffer: &'a mut Q8Buffer) -> Q8Rows<'a> {
+    buffer.reset(rows.len(), rows.width()).quantize(kernels, rows);
+    buffer.view()
 }
 
 /// `[tokens][rows]`: the product by a table, quantizing activations if the format wants it.
@@ -29,7 +35,7 @@ fn product(
     let activations = if format.is_float() {
         Activations::F32(x)
     } else {
-        Activations::Q8(buffer.quantize(kernels, x))
+        Activations::Q8(quantize(kernels, x, &mut buffer))
     };
     let mut columns = ColumnsMut::new(RowsMut::new(&mut out, rows));
     kernels.matmul(format).run(weights, x.width(), &activations, &mut columns);

@@ -2,7 +2,7 @@ use edgeformer_core::{Format, Rows};
 use proptest::prelude::*;
 
 use super::sample::{Sample, with_scales};
-use super::{assert_same_bits, product, tables};
+use super::{assert_same_bits, product, quantize, tables};
 use crate::kernels::{Kernels, Q8Buffer};
 
 const QUANTIZED: [Format; 12] = [
@@ -23,7 +23,7 @@ const QUANTIZED: [Format; 12] = [
 /// Activations as the kernels see them.
 fn seen(kernels: &Kernels, x: Rows<'_>) -> Vec<f32> {
     let mut buffer = Q8Buffer::default();
-    let rows = buffer.quantize(kernels, x);
+    let rows = quantize(kernels, x, &mut buffer);
     let row = |token| {
         let row = rows.row(token);
         row.codes.iter().enumerate().map(move |(i, &code)| row.scales[i / 32] * f32::from(code))

@@ -1,4 +1,3 @@
-use half::f16;
 use proptest::prelude::*;
 
 use super::sample::Sample;
@@ -86,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn axpys_and_conversions(seed: u64, len in 0..100usize, alpha in -2.0f32..2.0) {
+    fn axpys(seed: u64, len in 0..100usize, alpha in -2.0f32..2.0) {
         let mut sample = Sample(seed);
         let (x, y, half) = (sample.floats(len), sample.floats(len), sample.halves(len));
         for kernels in tables() {
@@ -100,39 +99,6 @@ proptest! {
             for i in 0..len {
                 assert_near(got[i], f64::from(y[i]) + f64::from(alpha) * half[i].to_f64(), 3.0)?;
             }
-            let mut widened = vec![f32::NAN; len];
-            kernels.widen(&half, &mut widened);
-            prop_assert!(widened.iter().zip(&half).all(|(wide, half)| *wide == half.to_f32()));
-            let mut narrowed = vec![f16::NAN; len];
-            kernels.narrow(&x, &mut narrowed);
-            prop_assert!(narrowed.iter().zip(&x).all(|(half, &x)| *half == f16::from_f32(x)));
         }
-    }
-}
-
-#[test]
-fn halves_round_and_overflow_alike() {
-    let edges = [
-        65504.0,
-        65519.9,
-        65520.0,
-        1e9,
-        -1e9,
-        5.96e-8,
-        2.98e-8,
-        2.99e-8,
-        1e-10,
-        -0.0,
-        f32::INFINITY,
-    ];
-    for kernels in tables() {
-        let mut halves = vec![f16::ZERO; edges.len()];
-        kernels.narrow(&edges, &mut halves);
-        for (half, edge) in halves.iter().zip(edges) {
-            assert_eq!(half.to_bits(), f16::from_f32(edge).to_bits(), "{edge}");
-        }
-        let mut nan = [f16::ZERO];
-        kernels.narrow(&[f32::NAN], &mut nan);
-        assert!(nan[0].is_nan());
     }
 }

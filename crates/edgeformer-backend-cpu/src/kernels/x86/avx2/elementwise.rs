@@ -6,7 +6,7 @@ use edgeformer_core::graph::Activation;
 use half::f16;
 
 use super::math;
-use super::vector::{load, load_half, map, padded, store, store_half};
+use super::vector::{load, load_half, map, padded, store};
 use crate::kernels::scalar::elementwise as scalar;
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -56,28 +56,6 @@ pub(super) fn scale(x: &mut [f32], factor: f32) {
 pub(super) fn soft_cap(x: &mut [f32], cap: f32) {
     let caps = _mm256_set1_ps(cap);
     map(x, |x| _mm256_mul_ps(caps, math::tanh(_mm256_div_ps(x, caps))));
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn narrow(x: &[f32], out: &mut [f16]) {
-    let ((x, x_tail), (out, out_tail)) = (x.as_chunks(), out.as_chunks_mut());
-    for (x, out) in x.iter().zip(out) {
-        store_half(load(x), out);
-    }
-    let mut last = [f16::ZERO; 8];
-    store_half(load(&padded(x_tail)), &mut last);
-    out_tail.copy_from_slice(&last[..out_tail.len()]);
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn widen(x: &[f16], out: &mut [f32]) {
-    let ((x, x_tail), (out, out_tail)) = (x.as_chunks(), out.as_chunks_mut());
-    for (x, out) in x.iter().zip(out) {
-        store(load_half(x), out);
-    }
-    let mut last = [0.0; 8];
-    store(load_half(&padded(x_tail)), &mut last);
-    out_tail.copy_from_slice(&last[..out_tail.len()]);
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

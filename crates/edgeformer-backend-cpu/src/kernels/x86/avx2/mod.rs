@@ -53,8 +53,6 @@ static TABLE: Kernels = Kernels {
     add: elementwise::add,
     multiply: elementwise::multiply,
     scale: elementwise::scale,
-    narrow: elementwise::narrow,
-    widen: elementwise::widen,
 };
 
 fn matmul(format: Format) -> MatmulFn {

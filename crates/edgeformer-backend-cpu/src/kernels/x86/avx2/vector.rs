@@ -30,14 +30,6 @@ pub(super) fn load_half(from: &[f16; 8]) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn store_half(value: __m256, to: &mut [f16; 8]) {
-    let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
-    // SAFETY: 16 bytes are writable (`f16` is a transparent `u16`); no alignment is needed.
-    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), halves) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn load_bytes(from: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes are readable; the load needs no alignment.
     unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
