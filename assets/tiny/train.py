@@ -2,7 +2,8 @@
 """Train tiny-shakespeare and write it as a GGUF file.
 
     pip install torch numpy tokenizers gguf
-    python train.py --text input.txt --output tiny-shakespeare.gguf
+    python train.py --text input.txt --output first.gguf
+    python train.py --text input.txt --start first.gguf --output tiny-shakespeare.gguf
 
 Everything is made here from the text alone: the byte-level BPE tokenizer, the
 weights (a small llama-architecture model, trained on the CPU), and the
@@ -48,10 +49,10 @@ ROPE_BASE = 10000.0
 EPS = 1e-5
 
 # training
-STEPS = 2500
+STEPS = 1000
 BATCH_TOKENS = 16 * 256
 SHORT = 256  # window length for most of training ...
-LONG_FROM = 0.85  # ... and CONTEXT from this share of the steps on
+LONG_FROM = 0.80  # ... and CONTEXT from this share of the steps on
 END_PREFIX = 0.10  # share of windows that start with END at the start of a line
 LR = 2e-3
 WARM_UP = 100
@@ -61,6 +62,14 @@ CLIP = 1.0
 DROPOUT = 0.15
 QAT_FROM = 0.60  # round the weights from this share of the steps on
 EVAL_EVERY = 250
+
+# a further run from a file written before (--start): rounded from the first step
+START_STEPS = 450
+START_LR = 8e-4
+START_WARM_UP = 30
+START_DROPOUT = 0.10
+START_EVAL_EVERY = 75
+
 MAX_BYTES = 1_572_864
 
 # storage: the (tied) embedding in Q8_0, all other matrices in Q4_0, norms in F32
@@ -207,14 +216,15 @@ class Masks:
 
     SIZE = 1 << 24
 
-    def __init__(self, gen):
+    def __init__(self, gen, share):
         self.gen = gen
+        self.share = share
         self.uses = 0
 
     def draw(self, batch, length):
         if self.uses % 64 == 0:
-            keep = torch.rand(self.SIZE, generator=self.gen) >= DROPOUT
-            self.pool = keep.to(torch.bfloat16) / (1 - DROPOUT)
+            keep = torch.rand(self.SIZE, generator=self.gen) >= self.share
+            self.pool = keep.to(torch.bfloat16) / (1 - self.share)
         self.uses += 1
         masks = []
         for width in [WIDTH] + [WIDTH, FFN, WIDTH] * LAYERS:
@@ -341,20 +351,27 @@ def read_gguf(path):
 # ---- training ---------------------------------------------------------------
 
 
-def learning_rate(step, steps):
-    if step < WARM_UP:
-        return LR * (step + 1) / WARM_UP
-    done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return LR * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+def learning_rate(step, steps, peak, warm_up):
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    done = (step - warm_up) / max(1, steps - warm_up)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def main():
     args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     args.add_argument("--text", required=True)
     args.add_argument("--output", required=True)
-    args.add_argument("--steps", type=int, default=STEPS, help="fewer steps for a trial")
+    args.add_argument("--start", metavar="GGUF", help="go on from this file, with the START settings")
+    args.add_argument("--steps", type=int, help="another number of steps, for a trial")
     args = args.parse_args()
-    torch.manual_seed(SEED)
+    if args.start:
+        peak, warm_up, dropout, qat_from = START_LR, START_WARM_UP, START_DROPOUT, 0.0
+        steps, eval_every, seed = args.steps or START_STEPS, START_EVAL_EVERY, SEED + 1
+    else:
+        peak, warm_up, dropout, qat_from = LR, WARM_UP, DROPOUT, QAT_FROM
+        steps, eval_every, seed = args.steps or STEPS, EVAL_EVERY, SEED
+    torch.manual_seed(seed)
     torch.set_num_threads(THREADS)
     start = time.time()
 
@@ -372,23 +389,26 @@ def main():
     print(f"{len(train)} training tokens, {len(held)} held out, {held_bytes:.3f} bytes a token", flush=True)
 
     model = Model()
+    if args.start:
+        for name, value in read_gguf(args.start).items():
+            model.params[model.names.index(name)].data.copy_(value)
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
     matrices = [p for p in model.params if p.dim() == 2]
     norms = [p for p in model.params if p.dim() == 1]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": norms, "weight_decay": 0.0}],
-        lr=LR,
+        lr=peak,
         betas=BETAS,
         fused=True,
     )
     step_loss = torch.compile(model, dynamic=False)
-    gen = torch.Generator().manual_seed(SEED)
-    masks = Masks(gen)
+    gen = torch.Generator().manual_seed(seed)
+    masks = Masks(gen, dropout)
     best, best_weights = math.inf, None
     running = 0.0
-    for step in range(args.steps):
-        rounded = step >= QAT_FROM * args.steps
-        length = CONTEXT if step >= LONG_FROM * args.steps else SHORT
+    for step in range(steps):
+        rounded = step >= qat_from * steps
+        length = CONTEXT if step >= LONG_FROM * steps else SHORT
         batch = BATCH_TOKENS // length
         at = torch.randint(len(train) - length - 1, (batch,), generator=gen)
         x = torch.stack([train[i : i + length] for i in at.tolist()])
@@ -398,7 +418,7 @@ def main():
             y[row] = train[i : i + length]
             x[row, 0], x[row, 1:] = end, y[row, :-1]
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args.steps)
+            group["lr"] = learning_rate(step, steps, peak, warm_up)
         with torch.autocast("cpu", torch.bfloat16):
             loss = step_loss(x, y, rounded, masks.draw(batch, length))
         loss.backward()
@@ -406,7 +426,7 @@ def main():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
-        if (step + 1) % EVAL_EVERY == 0 or step + 1 == args.steps:
+        if (step + 1) % eval_every == 0 or step + 1 == steps:
             with torch.no_grad():
                 w = {n: p.detach().clone() for n, p in model.weights(rounded).items()}
             val = mean_loss(w, held)
