@@ -17,8 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Polls before a waiting thread goes to sleep: some tens of microseconds, longer than the gap
-/// between two ops of a step, shorter than anyone would notice.
-const SPINS: u32 = 4000;
+/// between two ops of a step, shorter than a time slice that others may want.
+const SPINS: u32 = 1000;
 
 const INSIDE: u64 = (1 << 16) - 1;
 const OPEN: u64 = 1 << 16;

@@ -5,6 +5,9 @@ use edgeformer_core::{Error, Graph, Result, SessionOptions};
 
 use super::schedule::Schedule;
 
+/// Keeps products of rows and widths countable.
+const LONGEST_CHUNK: usize = 1 << 24;
+
 /// Most rows that a step of a session may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capacity {
@@ -18,10 +21,11 @@ pub(crate) struct Capacity {
 
 impl Capacity {
     /// # Errors
-    /// If a step could have no row.
+    /// If a step could have no row, or more than anybody can want.
     pub fn new(graph: &Graph, options: &SessionOptions) -> Result<Self> {
-        if options.chunk == 0 {
-            return Err(Error::Config("chunk is 0, a step needs at least one row".into()));
+        if !(1..=LONGEST_CHUNK).contains(&options.chunk) {
+            let problem = format!("chunk is {}, it must be 1 to {LONGEST_CHUNK}", options.chunk);
+            return Err(Error::Config(problem));
         }
         // An image comes as a whole: one always fits, however short the chunk.
         let sequences = match graph.input {

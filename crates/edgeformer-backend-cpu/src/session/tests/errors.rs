@@ -2,6 +2,9 @@
 
 use super::models::{Parts, decoder};
 use super::*;
+use crate::kernels::{Isa, Kernels};
+use crate::program::CpuProgram;
+use crate::session::CpuSession;
 
 fn refused(session: &mut dyn Session, spans: &[Span<'_>]) -> String {
     session.run(&Step { spans }, &mut Outputs::default()).unwrap_err().to_string()
@@ -84,6 +87,20 @@ fn options_that_fit_nothing_are_refused() {
     assert!(program.clone().open(&SessionOptions { chunk: 0, ..options() }).is_err());
     let huge = SessionOptions { chunk: 1 << 50, ..options() };
     assert!(program.open(&huge).is_err());
+}
+
+#[test]
+fn a_step_after_one_that_panicked_starts_afresh() {
+    let model = decoder(Parts::ALL[0]);
+    let expected = forward(open(&model, 2, &options()).as_mut(), Input::Tokens(&[1, 2, 3]));
+    let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), 2).unwrap();
+    let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
+    let sequence = session.cache().create().unwrap();
+    session.cache.reserve(&[(sequence, 4)]).unwrap();
+    session.buffers.iter_mut().for_each(|buffer| *buffer = Vec::new());
+    session.interrupted = true;
+    assert_eq!(forward(&mut session, Input::Tokens(&[1, 2, 3])), expected);
+    assert_eq!(session.cache().len(sequence), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod by_hand;
 mod errors;
 mod models;
+mod random;
 mod same_bits;
 mod sizes;
 
@@ -28,7 +29,17 @@ fn options() -> SessionOptions {
 }
 
 fn open(model: &Arc<Model>, threads: usize, options: &SessionOptions) -> Box<dyn Session> {
-    let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
+    open_with(None, model, threads, options)
+}
+
+/// [`open`], with the kernels of an instruction set.
+fn open_with(
+    isa: Option<&str>,
+    model: &Arc<Model>,
+    threads: usize,
+    options: &SessionOptions,
+) -> Box<dyn Session> {
+    let backend = CpuBackend::new(&CpuOptions { isa: isa.map(str::to_owned) }).unwrap();
     let compile = CompileOptions { threads: Some(threads), ..CompileOptions::default() };
     backend.compile(model.clone(), &compile).unwrap().open(options).unwrap()
 }

@@ -4,6 +4,7 @@ use edgeformer_core::{Outputs, Session, SessionOptions, Step, Want};
 
 use super::models::{Parts, VOCABULARY, decoder};
 use super::*;
+use crate::kernels::Isa;
 
 fn tokens(count: usize, seed: u32) -> Vec<u32> {
     (0..count as u32).map(|i| (i * 17 + seed * 5 + i * i) % VOCABULARY as u32).collect()
@@ -37,16 +38,22 @@ fn both_caches() -> [SessionOptions; 2] {
 #[test]
 fn threads_and_chunks_change_no_bit() {
     let tokens = tokens(27, 1);
-    for parts in Parts::ALL {
-        let model = decoder(parts);
-        for options in both_caches() {
-            let expected = in_chunks(open(&model, 1, &options).as_mut(), &tokens, 27);
+    for isa in Isa::available().into_iter().map(Isa::name) {
+        for (parts, options) in
+            Parts::ALL.into_iter().flat_map(|parts| both_caches().map(|options| (parts, options)))
+        {
+            let model = decoder(parts);
+            let open = |threads| open_with(Some(isa), &model, threads, &options);
+            let expected = in_chunks(open(1).as_mut(), &tokens, 27);
             assert!(expected.iter().all(|logit| logit.is_finite()));
             for threads in [1, 2, 5] {
-                let mut session = open(&model, threads, &options);
+                let mut session = open(threads);
                 for chunk in [1, 3, 7, 27] {
                     let got = in_chunks(session.as_mut(), &tokens, chunk);
-                    assert!(got == expected, "{parts:?}, {threads} threads, chunks of {chunk}");
+                    assert!(
+                        got == expected,
+                        "{isa}, {parts:?}, {threads} threads, {chunk} a chunk"
+                    );
                 }
             }
         }
