@@ -1,4 +1,5 @@
 //! Every reference model, computed by PyTorch or from its own dequantized tensors.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
