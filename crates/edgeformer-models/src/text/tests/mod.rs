@@ -1,8 +1,10 @@
 //! What all of it does together: gold files, round trips, properties, bad files.
 
+mod damaged;
 mod gold;
 mod json_gold;
 mod models;
+mod properties;
 
 use std::path::PathBuf;
 
