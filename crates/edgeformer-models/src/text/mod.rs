@@ -18,6 +18,7 @@ mod symbols;
 mod template;
 mod tokenizer;
 mod vocabulary;
+mod vocabulary_builder;
 mod wordpiece;
 
 pub use stream::TextStream;

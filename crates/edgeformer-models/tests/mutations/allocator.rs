@@ -60,3 +60,11 @@ pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let (_, peak) = HELD.with(Cell::get);
     (result, (peak - before).unsigned_abs())
 }
+
+/// The bytes that what `work` makes holds.
+pub fn held_by<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let now = || HELD.with(|held| held.get().0);
+    let before = now();
+    let result = work();
+    (result, (now() - before).unsigned_abs())
+}

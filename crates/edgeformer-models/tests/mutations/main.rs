@@ -4,6 +4,7 @@
 mod allocator;
 mod containers;
 mod crowds;
+mod heap;
 mod models;
 mod mutate;
 mod targets;

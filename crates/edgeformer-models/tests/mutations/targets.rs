@@ -5,6 +5,9 @@ use edgeformer_models::Result;
 
 use crate::{containers, models, text};
 
+/// Reads a file as far as a program would.
+pub type Read = dyn Fn(&Bytes) -> Result<()> + Sync;
+
 /// A reader of files.
 pub struct Target {
     /// Its name, for messages.
@@ -12,7 +15,7 @@ pub struct Target {
     /// Valid files.
     pub seeds: Vec<Vec<u8>>,
     /// Reads a file as far as a program would.
-    pub read: Box<dyn Fn(&Bytes) -> Result<()> + Sync>,
+    pub read: Box<Read>,
     /// How many damaged files it reads.
     pub mutations: usize,
     /// Bytes that it may hold beyond twice the file.

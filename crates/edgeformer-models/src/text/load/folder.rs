@@ -24,7 +24,8 @@ impl Tokenizer {
         };
         let whole = folder.join("tokenizer.json");
         if whole.is_file() {
-            return Self::from_json_with(&read(&whole)?, &config, &whole).map(Some);
+            let file = parse(&read(&whole)?, &whole)?;
+            return Self::assemble(file, &config, &whole).map(Some);
         }
         let (vocabulary, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
         if vocabulary.is_file() && merges.is_file() {
@@ -58,7 +59,7 @@ impl Tokenizer {
             "decoder": {"type": "ByteLevel"},
             "model": {"type": "BPE", "vocab": ids, "merges": lines},
         });
-        Self::from_json_with(file.to_string().as_bytes(), config, vocabulary)
+        Self::assemble(parse(file.to_string().as_bytes(), vocabulary)?, config, vocabulary)
     }
 
     /// BERT's list of words: the id is the number of the line.
@@ -92,7 +93,7 @@ impl Tokenizer {
                 "max_input_chars_per_word": 100, "vocab": ids,
             },
         });
-        Self::from_json_with(file.to_string().as_bytes(), config, path)
+        Self::assemble(parse(file.to_string().as_bytes(), path)?, config, path)
     }
 }
 

@@ -4,6 +4,7 @@ use tokenizers::normalizers::{BertNormalizer, Prepend, Replace, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
+use super::gguf_vocabulary::{TOKENS, same_length, token, vocabulary};
 use super::merges::split_merge;
 use crate::Result;
 use crate::gguf::{Gguf, Metadata};
@@ -14,14 +15,12 @@ use crate::text::decoder::{Decoder, SPACE_MARK, WordMarks};
 use crate::text::pre_tokenizer::Named;
 use crate::text::sentencepiece::SentencePiece;
 use crate::text::tokenizer::{AddedTokens, Parts};
-use crate::text::vocabulary::{Kind, Vocabulary, VocabularyBuilder};
+use crate::text::vocabulary::{Kind, Vocabulary};
 use crate::text::wordpiece::WordPiece;
 
 const MODEL: &str = "tokenizer.ggml.model";
 const PRE: &str = "tokenizer.ggml.pre";
-const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
-const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 const BOS: &str = "tokenizer.ggml.bos_token_id";
 const EOS: &str = "tokenizer.ggml.eos_token_id";
@@ -201,51 +200,6 @@ struct Marks {
     add_bos: bool,
     /// What always ends a text.
     separator: Option<u32>,
-}
-
-fn vocabulary(metadata: &Metadata) -> Result<Vocabulary> {
-    let tokens = metadata.need(TOKENS, Metadata::str_array)?;
-    let types = metadata.i32_array(TYPES)?;
-    if let Some(types) = &types {
-        same_length(metadata, TYPES, types.len(), tokens.len())?;
-    }
-    let bytes = tokens.clone().map(str::len).sum();
-    let mut builder = VocabularyBuilder::with_capacity(tokens.len(), bytes);
-    for (id, piece) in tokens.enumerate() {
-        let kind = match types.as_ref().map_or(1, |types| types[id]) {
-            1 => Kind::Normal,
-            2 => Kind::Unknown,
-            3 => Kind::Control,
-            4 => Kind::UserDefined,
-            5 => Kind::Unused,
-            6 => Kind::Byte,
-            other => {
-                let problem = format!("type {other} of token {id} is unknown: 1 to 6 are known");
-                return Err(metadata.error(TYPES, problem));
-            }
-        };
-        builder.push(piece, kind).map_err(|e| metadata.error(TOKENS, e))?;
-    }
-    builder.build().map_err(|e| metadata.error(TOKENS, e))
-}
-
-fn same_length(metadata: &Metadata, key: &str, len: usize, tokens: usize) -> Result<()> {
-    if len == tokens {
-        return Ok(());
-    }
-    let problem = format!("has {len} entries for {tokens} tokens: the file is damaged");
-    Err(metadata.error(key, problem))
-}
-
-fn token(metadata: &Metadata, vocabulary: &Vocabulary, key: &str) -> Result<Option<u32>> {
-    let id = metadata.u32(key)?;
-    match id.filter(|id| vocabulary.kind(*id) == Kind::Absent) {
-        Some(id) => {
-            let problem = format!("is {id}, past the {} tokens", vocabulary.len());
-            Err(metadata.error(key, problem))
-        }
-        None => Ok(id),
-    }
 }
 
 /// Spaces as `▁`, with one more before the text if the model was trained so.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::merges::Merges;
-use crate::text::vocabulary::{Kind, VocabularyBuilder};
+use crate::text::vocabulary::Kind;
+use crate::text::vocabulary_builder::VocabularyBuilder;
 
 /// What the section says; which fields count depends on its type.
 #[derive(Deserialize)]

@@ -1,11 +1,14 @@
 //! Tokenizers from files.
 
+mod build;
 mod config;
 mod decoder_file;
 mod folder;
 mod gguf;
+mod gguf_vocabulary;
 mod json;
 mod json_model;
+mod marks;
 mod merges;
 mod template_file;
 
