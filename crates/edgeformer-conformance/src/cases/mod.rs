@@ -1,0 +1,20 @@
+//! The cases.
+
+mod bits;
+mod cache;
+mod errors;
+mod fixtures;
+mod graphs;
+mod ops;
+
+use crate::suite::Case;
+
+/// Every case there is.
+pub(crate) fn all() -> Vec<Case> {
+    let mut cases = ops::cases();
+    cases.extend(cache::cases());
+    cases.extend(errors::cases());
+    cases.extend(bits::cases());
+    cases.extend(fixtures::cases());
+    cases
+}
