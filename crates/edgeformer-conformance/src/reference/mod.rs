@@ -4,6 +4,7 @@
 //! Slow, and the specification that backends are compared with.
 
 mod attention;
+mod backend;
 mod experts;
 mod latent;
 mod matrix;
@@ -12,6 +13,7 @@ mod rows;
 use edgeformer_core::graph::{Node, Op, WeightId};
 use edgeformer_core::{Error, Input, Model, Result};
 
+pub use backend::ReferenceBackend;
 pub use matrix::Matrix;
 
 /// Evaluates a model's graph over the whole input of one sequence: the output rows.
