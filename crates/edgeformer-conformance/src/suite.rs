@@ -207,3 +207,46 @@ fn message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::ReferenceBackend;
+
+    fn report(known: &[Known]) -> Report {
+        let case = |name: &str, run: fn(&Bench<'_>) -> Result<(), Stop>| {
+            Case::new(Group::Ops, format!("ops/{name}"), run)
+        };
+        let cases = vec![
+            case("right", |_| Ok(())),
+            case("wrong", |_| Err(Stop::Failed("off by one".into()))),
+            case("wild", |_| panic!("out of bounds")),
+            case("absent", |_| Err(Stop::Skipped("no file".into()))),
+        ];
+        Suite { cases }.run(&ReferenceBackend, "cpu", known)
+    }
+
+    #[test]
+    fn failures_and_panics_are_problems_and_absent_files_are_none() {
+        let problems = report(&[]).problems().join("\n");
+        insta::assert_snapshot!(problems, @r"
+        FAILED       ops/wrong: off by one
+        FAILED       ops/wild: panics: out of bounds
+        ");
+        let text = report(&[]).to_string();
+        assert!(text.ends_with("1 passed, 1 skipped, 0 unsupported, 2 failed"), "{text}");
+        assert!(text.contains("skipped      ops/absent: no file"), "{text}");
+    }
+
+    #[test]
+    fn the_list_of_exceptions_must_say_what_is_true() {
+        let known = |cases| Known { cases, why: "no such kernel" };
+        let listed = [known("ops/w*"), known("ops/right"), known("ops/gone")];
+        let problems = report(&listed).problems().join("\n");
+        insta::assert_snapshot!(problems, @r#"
+        PASSED       ops/right, though it is listed as unsupported: no such kernel
+        no case is named "ops/gone"
+        "#);
+        report(&[known("ops/wrong"), known("ops/wild")]).assert_ok();
+    }
+}

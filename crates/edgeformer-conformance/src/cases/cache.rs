@@ -117,11 +117,10 @@ fn fork(lab: &mut Lab) -> Result<(), Stop> {
         let second = lab.session.cache().fork(first)?;
         ensure(first != second, || "a fork has its parent's name".into())?;
         ensure(lab.session.cache().len(second) == length, || "a fork has another length".into())?;
+        let third = lab.session.cache().fork(second)?;
         lab.goes_on(second, &past).map_err(|stop| stop.at("the fork"))?;
         lab.goes_on(first, &past).map_err(|stop| stop.at("the parent"))?;
-        let third = lab.session.cache().fork(second)?;
         lab.session.cache().remove(second);
-        lab.session.cache().truncate(third, length)?;
         lab.goes_on(third, &past).map_err(|stop| stop.at("a fork of a removed one"))?;
         [first, third].into_iter().for_each(|seq| lab.session.cache().remove(seq));
     }
