@@ -20,7 +20,7 @@
 //! | module | |
 //! |---|---|
 //! | [`suite`](Suite) | cases, groups, known exceptions, reports |
-//! | [`reference`] | what a graph means: a plain evaluator in f64, the specification of every op |
+//! | [`reference`](mod@reference) | what a graph means: a plain evaluator in f64, the specification of every op |
 //! | `cases/ops` | one small graph an op, deterministic weights, compared with the reference |
 //! | `cases/cache` | what the cache promises, through the trait alone |
 //! | `cases/bits` | the same bits over threads, chunks and companions (a promise of the CPU) |

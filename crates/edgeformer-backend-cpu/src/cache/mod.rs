@@ -37,7 +37,6 @@
 //! | [`reserve`] | all-or-nothing reservation, copy on write |
 //! | [`runs`] | writing and reading keys and values |
 //! | [`export`] | saved sequences |
-#![allow(dead_code, unused_imports, reason = "read by sessions, which land next")]
 
 mod export;
 mod layout;
@@ -58,7 +57,7 @@ use layout::Layout;
 use pages::Pages;
 use table::Table;
 
-pub(crate) use runs::{CacheRows, KvRun};
+pub(crate) use runs::CacheRows;
 
 /// The cache of a session: see the [module](self).
 pub(crate) struct PagedCache {
