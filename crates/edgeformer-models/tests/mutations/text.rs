@@ -1,11 +1,11 @@
-//! Tokenizers from GGUF files and `tokenizer.json`.
+//! Tokenizers from GGUF files and `tokenizer.json`, and chat templates.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use edgeformer_models::Result;
 use edgeformer_models::gguf::{Gguf, GgufWriter, MetadataArray};
-use edgeformer_models::text::{AddSpecial, Tokenizer};
+use edgeformer_models::text::{AddSpecial, ChatTemplate, Message, Tokenizer, Variables};
 
 use crate::containers::written;
 use crate::targets::Target;
@@ -36,6 +36,12 @@ pub fn targets() -> Vec<Target> {
         target("tokenizer_config.json", vec![CONFIG.into()], |file| {
             let path = Path::new("tokenizer.json");
             use_tokenizer(&Tokenizer::from_json_bytes(JSON[0], Some(file), path)?)
+        }),
+        target("chat templates", TEMPLATES.map(Vec::from).to_vec(), |file| {
+            let source = String::from_utf8_lossy(file);
+            let template = ChatTemplate::new(&source, "<s>", "</s>")?;
+            let messages = [Message::new("system", "Be brief."), Message::new("user", TEXT)];
+            template.render(&messages, true, &Variables::new()).map(drop)
         }),
     ]
 }
@@ -118,3 +124,8 @@ const JSON: [&[u8]; 3] = [
 ];
 
 const CONFIG: &[u8] = br#"{"bos_token":"<s>","eos_token":{"__type":"AddedToken","content":"abc"},"add_bos_token":true,"add_eos_token":false,"chat_template":[{"name":"default","template":"{{ messages }}"}],"tokenizer_class":"X"}"#;
+
+const TEMPLATES: [&[u8]; 2] = [
+    include_bytes!("../data/templates/llama3.jinja"),
+    include_bytes!("../data/templates/qwen25.jinja"),
+];

@@ -49,6 +49,10 @@ pub struct ChatTemplate {
     eos_token: String,
 }
 
+/// Bytes of stack of the thread that renders: enough for values nested as deep as the steps
+/// allow, which are printed and dropped by recursion. Only what is used becomes memory.
+const STACK: usize = 256 << 20;
+
 const NAME: &str = "chat template";
 
 impl std::fmt::Debug for ChatTemplate {
@@ -116,6 +120,22 @@ impl ChatTemplate {
     /// What the template itself refuses (roles out of order, a system message where the model
     /// knows none), and a template that runs or prints without end.
     pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        variables: &Variables,
+    ) -> Result<String> {
+        std::thread::scope(|scope| {
+            let render = || self.render_here(messages, add_generation_prompt, variables);
+            let thread = std::thread::Builder::new().name(NAME.into()).stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, render).map_err(|error| {
+                Error::Text(format!("the chat template has no thread to run on: {error}"))
+            })?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn render_here(
         &self,
         messages: &[Message],
         add_generation_prompt: bool,

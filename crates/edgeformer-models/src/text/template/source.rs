@@ -8,8 +8,9 @@ pub(super) fn without_generation_marks(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(len) = rest[start..].find("%}") else { break };
-        let end = start + len + 2;
+        // Behind the opening, so that `{%}` is not taken for both.
+        let Some(len) = rest[start + 2..].find("%}") else { break };
+        let end = start + 2 + len + 2;
         text.push_str(&rest[..start]);
         text.push_str(&tag(&rest[start..end]));
         rest = &rest[end..];

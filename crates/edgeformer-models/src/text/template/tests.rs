@@ -126,8 +126,24 @@ fn templates_without_end_are_stopped() {
 }
 
 #[test]
+fn values_may_nest_as_deep_as_the_steps_allow() {
+    let nested = |value: &str, printed: &str| {
+        let set = format!("{{% set ns.x = {value} %}}");
+        let first = "{% set ns = namespace(x=0) %}{% for i in range(60000) %}";
+        render(&format!("{first}{set}{{% endfor %}}{{{{ {printed} }}}}"))
+    };
+    for (value, printed) in
+        [("[ns.x]", "ns.x"), ("{'a': ns.x}", "ns.x|tojson"), ("[ns.x]", "ns.x == [ns.x]")]
+    {
+        let text = nested(value, printed);
+        assert!(text.as_ref().is_ok_and(|text| !text.is_empty()), "{printed}: {text:?}");
+    }
+}
+
+#[test]
 fn errors_are_one_line_with_the_place() {
     insta::assert_snapshot!(render("a\n{% if %}").unwrap_err(), @"the chat template fails: syntax error: unexpected end of block (line 2 of the chat template)");
     insta::assert_snapshot!(render("\n{{ x.y.z }}").unwrap_err(), @"the chat template fails: undefined value (line 2 of the chat template)");
+    assert!(render("{%}").is_err());
     insta::assert_snapshot!(render("{{ raise_exception('no\nway') }}").unwrap_err(), @"the chat template refuses: no way");
 }
