@@ -16,6 +16,24 @@ const LIMIT: u64 = 4 << 20;
 /// Largest width or count that a configuration may name.
 const LARGEST: u64 = 1 << 28;
 
+/// Bytes that a parsed value takes, about.
+const VALUE: usize = 64;
+/// Bytes that the values of any file may take, beyond twice the file.
+const VALUES: usize = 1 << 20;
+
+/// Whether parsing would take little more than the file does: `[1,1,1,` grows thirtyfold.
+fn check_density(path: &Path, text: &str) -> Result<()> {
+    let values = text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values.saturating_mul(VALUE) <= 2 * text.len() + VALUES {
+        return Ok(());
+    }
+    let problem = format!(
+        "holds {values} values in {} bytes: no model's file does, get it again",
+        text.len()
+    );
+    Err(Error::format(path, "file", problem))
+}
+
 /// A JSON object and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
@@ -29,8 +47,10 @@ impl Object {
     /// The object in a file.
     pub fn read(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        let mut text = String::new();
-        File::open(path).map_err(io)?.take(LIMIT + 1).read_to_string(&mut text).map_err(io)?;
+        let file = File::open(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len().min(LIMIT);
+        let mut text = String::with_capacity(usize::try_from(len).unwrap_or_default() + 1);
+        file.take(LIMIT + 1).read_to_string(&mut text).map_err(io)?;
         if text.len() as u64 > LIMIT {
             return Err(Error::format(path, "end", format!("is larger than {LIMIT} bytes")));
         }
@@ -39,6 +59,7 @@ impl Object {
 
     /// The object in a text of that file.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        check_density(path, text)?;
         let map = serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Error::format(path, place, format!("is no JSON object ({error}): fetch the file again"))

@@ -119,3 +119,25 @@ fn safetensors_index_names() {
         Safetensors::from_index("index", &index, absent).expect_err("no shard is there")
     });
 }
+
+#[test]
+fn configuration_values() {
+    const SLACK: usize = 3 << 20;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = |i| format!("\"{i:x}\":0");
+    let keys = |count: usize| (0..count).map(key).collect::<Vec<_>>().join(",");
+    let texts = [
+        format!("{{\"a\":[{}1]}}", "1,".repeat(20 * CROWD)),
+        format!("{{\"a\":[{}[]]}}", "[],".repeat(20 * CROWD)),
+        format!("{{\"a\":[{}1]}}", "1,".repeat(CROWD / 4)),
+        format!("{{{}}}", keys(CROWD / 4)),
+        format!("{{{}}}", keys(4 * CROWD)),
+        format!("{{\"a\":\"{}\"}}", "x".repeat(20 * CROWD)),
+    ];
+    for text in texts {
+        std::fs::write(folder.path().join("config.json"), &text).expect("written");
+        let open = || edgeformer_models::open(folder.path()).expect_err("no model is there");
+        let (error, peak) = peak_of(open);
+        assert!(peak <= 2 * text.len() + SLACK, "{} bytes: {peak}: {error}", text.len());
+    }
+}
