@@ -10,9 +10,8 @@ use edgeformer_models::text::{AddSpecial, ChatTemplate, Message, Tokenizer, Vari
 use crate::containers::written;
 use crate::targets::Target;
 
-/// What automata of added tokens and patterns of words may take: the crate `regex` stops at 10 MiB
-/// a pattern.
-const SLACK: usize = 16 << 20;
+/// What automata of added tokens and patterns of words may take.
+const SLACK: usize = 2 << 20;
 
 /// Letters, digits, marks, a character of several bytes, and white space.
 const TEXT: &str = "ab <s>abc</s> wör 12\t\n\u{1f600}";

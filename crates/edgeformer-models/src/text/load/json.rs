@@ -10,6 +10,7 @@ use super::config::Config;
 use super::decoder_file::DecoderFile;
 use super::json_model::ModelFile;
 use super::marks::around;
+use super::patterns;
 use crate::text::Tokenizer;
 use crate::text::decoder::Decoder;
 use crate::text::tokenizer::{AddedTokens, Parts};
@@ -21,7 +22,9 @@ use crate::{Error, Result};
 pub(super) struct TokenizerFile {
     #[serde(default)]
     added_tokens: Vec<AddedFile>,
+    #[serde(default, deserialize_with = "patterns::light")]
     normalizer: Option<NormalizerWrapper>,
+    #[serde(default, deserialize_with = "patterns::light")]
     pre_tokenizer: Option<PreTokenizerWrapper>,
     post_processor: Option<PostProcessorWrapper>,
     decoder: Option<DecoderFile>,

@@ -10,6 +10,7 @@ mod json;
 mod json_model;
 mod marks;
 mod merges;
+mod patterns;
 mod template_file;
 
 pub(super) use template_file::TemplateFile;
