@@ -122,7 +122,8 @@ impl Default for Config {
 /// Where settings come from besides the defaults, weakest first.
 #[derive(Debug, Default)]
 pub struct Sources<'a, T> {
-    /// A settings file that must exist. Without one, [`FILE_NAME`] is read if it is there.
+    /// A settings file that must exist. Without one it is the one that `EDGEFORMER_CONFIG` names,
+    /// else [`FILE_NAME`] if it is there.
     pub file: Option<&'a Path>,
     /// Whether `EDGEFORMER_*` counts.
     pub environment: bool,
@@ -139,7 +140,8 @@ impl Config {
     /// out of range.
     pub fn load<T: Serialize>(sources: &Sources<'_, T>) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        figment = match sources.file {
+        let named = sources.environment.then(|| std::env::var_os("EDGEFORMER_CONFIG")).flatten().map(PathBuf::from);
+        figment = match sources.file.or(named.as_deref()) {
             Some(file) if !file.is_file() => {
                 return Err(Error::Config(format!("{}: there is no such file", file.display())));
             }

@@ -1,1 +1,66 @@
-//! See the crate description.
+//! EdgeFormer runs transformers on the machine at hand: laptops, single-board computers,
+//! industrial PCs, vehicles.
+//!
+//! Open a model, stream text:
+//! ```
+//! # #[cfg(feature = "embedded-model")] {
+//! use edgeformer::{Engine, EngineOptions, GenerateOptions, ModelSource};
+//!
+//! // A GGUF file or a Hugging Face folder would be `ModelSource::Path("model.gguf".into())`.
+//! let engine = Engine::open(&ModelSource::Embedded, &EngineOptions::default())?;
+//! let options = GenerateOptions { max_tokens: Some(16), ..GenerateOptions::default() };
+//! for text in engine.generate("To be", &options)? {
+//!     print!("{}", text?);
+//! }
+//! # }
+//! # Ok::<(), edgeformer::Error>(())
+//! ```
+//!
+//! Choose a backend, and ask what it will take before anything is loaded:
+//! ```
+//! # #[cfg(feature = "embedded-model")] {
+//! use edgeformer::{EngineOptions, ModelSource, Plan};
+//!
+//! let options = EngineOptions { backend: "cpu".parse().unwrap(), context: Some(128), ..EngineOptions::default() };
+//! let plan = Plan::of(&ModelSource::Embedded, &options)?;
+//! assert!(plan.total() > plan.footprint.weights);
+//! # }
+//! # Ok::<(), edgeformer::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod embed;
+mod engine;
+mod error;
+mod memory;
+mod options;
+mod plan;
+mod registry;
+mod source;
+
+#[cfg(feature = "embedded-model")]
+#[path = "embedded/present.rs"]
+mod embedded;
+#[cfg(not(feature = "embedded-model"))]
+#[path = "embedded/absent.rs"]
+mod embedded;
+#[cfg(feature = "vision")]
+mod vision;
+
+pub use edgeformer_core::{
+    CacheFormat, Choice, CompileOptions, Config, Device, Footprint, Graph, Refusal, Registry, Selection, config,
+};
+pub use edgeformer_models::text::Message;
+pub use embed::Pooling;
+pub use engine::{
+    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Penalties, Prompt, SamplingOptions,
+    Stats, TextStream,
+};
+pub use error::{Error, Result};
+pub use memory::{available_memory, peak_resident_bytes};
+pub use options::EngineOptions;
+pub use plan::Plan;
+pub use registry::builtin as builtin_backends;
+pub use source::ModelSource;
+#[cfg(feature = "vision")]
+pub use vision::{Class, load_image};

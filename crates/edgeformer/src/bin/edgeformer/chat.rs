@@ -1,0 +1,120 @@
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use edgeformer::{Conversation, EngineOptions, GenerateOptions, Message};
+
+use crate::args::Chat;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::{self, Answering};
+use crate::output;
+use crate::report::{self, Report};
+
+const HELP: &str = "/reset starts over, /save FILE writes the conversation as JSON, /exit or Ctrl-D leaves; Ctrl-C stops an answer";
+
+/// A conversation on the terminal.
+struct Talk<'a> {
+    conversation: Conversation<'a>,
+    options: GenerateOptions,
+    system: Option<&'a str>,
+    messages: Vec<Message>,
+    quiet: bool,
+}
+
+pub fn run(command: &Chat) -> Outcome {
+    let config = command.model.config_with(&command.sampling)?;
+    let mut options = GenerateOptions::from(&config);
+    options.sampling.logit_bias = command.sampling.logit_bias.clone();
+    interrupt::install().map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
+    let engine = report::open(&config, &EngineOptions::from(&config))?;
+    if !engine.has_chat_template() {
+        let remedy = "use generate, or a model that was trained to talk";
+        return Err(Failure::Failed(format!("the model has no chat template: {remedy}")));
+    }
+    if !config.quiet {
+        eprintln!("{HELP}");
+    }
+    let conversation = engine.conversation();
+    let system = command.system.as_deref();
+    let mut talk = Talk { conversation, options, system, messages: Vec::new(), quiet: config.quiet };
+    talk.reset();
+    while let Some(line) = read_line(config.quiet)? {
+        match line.trim() {
+            "" => {}
+            "/exit" | "/quit" => break,
+            "/help" => eprintln!("{HELP}"),
+            "/reset" => talk.reset(),
+            "/save" => eprintln!("error: /save needs the name of a file"),
+            text => match text.strip_prefix("/save ") {
+                Some(file) => talk.save(file.trim()),
+                None if text.starts_with('/') => eprintln!("error: unknown command {text}; {HELP}"),
+                None => talk.turn(text)?,
+            },
+        }
+    }
+    Ok(())
+}
+
+impl Talk<'_> {
+    fn reset(&mut self) {
+        self.messages.clear();
+        self.messages.extend(self.system.map(|text| Message { role: "system".into(), content: text.into() }));
+    }
+
+    fn save(&self, file: &str) {
+        let written = serde_json::to_vec_pretty(&self.messages)
+            .map_err(io::Error::from)
+            .and_then(|text| edgeformer_models::write_atomically(file.as_ref(), |out| out.write_all(&text)).map_err(io::Error::other));
+        match written {
+            Ok(()) => eprintln!("saved {} messages to {file}", self.messages.len()),
+            Err(error) => eprintln!("error: {error}"),
+        }
+    }
+
+    /// One question and its answer. What was written before an error or Ctrl-C stays part of the talk.
+    fn turn(&mut self, text: &str) -> Outcome {
+        self.messages.push(Message { role: "user".into(), content: text.into() });
+        let mut answer = String::new();
+        match self.answer(&mut answer) {
+            Ok(()) => self.messages.push(Message { role: "assistant".into(), content: answer }),
+            Err(Failure::Io(error)) => return Err(error.into()),
+            Err(error) => {
+                // The question has no answer: it must not stand before the next one.
+                self.messages.pop();
+                eprintln!("error: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, answer: &mut String) -> Outcome {
+        let answering = Answering::start();
+        let mut stream = self.conversation.generate(self.messages.as_slice(), &self.options)?;
+        while !answering.stopped() {
+            let Some(piece) = stream.next() else { break };
+            let piece = piece?;
+            output::show(&piece)?;
+            answer.push_str(&piece);
+        }
+        output::show("\n")?;
+        if let Some(finish) = stream.finish()
+            && !self.quiet
+        {
+            eprintln!("{}", Report::from(finish.stats));
+        }
+        Ok(())
+    }
+}
+
+/// The next line, `None` at the end.
+fn read_line(quiet: bool) -> Result<Option<String>, Failure> {
+    let mut input = io::stdin().lock();
+    if input.is_terminal() && !quiet {
+        eprint!("> ");
+        io::stderr().flush()?;
+    }
+    let mut line = Vec::new();
+    if input.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let text = String::from_utf8(line);
+    Ok(Some(text.map_err(|_| Failure::Failed("stdin: the line is not valid UTF-8".into()))?))
+}

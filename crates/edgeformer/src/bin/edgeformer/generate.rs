@@ -1,0 +1,54 @@
+use edgeformer::{EngineOptions, Finish, GenerateOptions};
+use serde::Serialize;
+
+use crate::args::Generate;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::report::{self, Report};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    prompt: Option<&'a str>,
+    text: &'a str,
+    seed: u64,
+    #[serde(flatten)]
+    finish: &'a Finish,
+    report: Report,
+}
+
+pub fn run(command: &Generate) -> Outcome {
+    let config = command.model.config_with(&command.sampling)?;
+    let prompt = match command.prompt.as_str() {
+        "-" => output::read_stdin()?,
+        text => text.to_string(),
+    };
+    let mut options = GenerateOptions::from(&config);
+    options.sampling.logit_bias = command.sampling.logit_bias.clone();
+    let engine = report::open(&config, &EngineOptions::from(&config))?;
+
+    let mut stream = engine.generate(prompt.as_str(), &options)?;
+    let mut text = String::new();
+    if command.echo && !command.json {
+        output::show(&prompt)?;
+    }
+    for piece in stream.by_ref() {
+        let piece = piece?;
+        if command.json {
+            text.push_str(&piece);
+        } else {
+            output::show(&piece)?;
+        }
+    }
+    let finish = stream.finish().ok_or_else(|| Failure::Failed("the answer ended without a word".into()))?;
+    let report = Report::from(finish.stats);
+    if command.json {
+        let prompt = command.echo.then_some(prompt.as_str());
+        return output::show_json(&Answer { prompt, text: &text, seed: options.sampling.seed, finish, report });
+    }
+    output::show("\n")?;
+    if !config.quiet {
+        eprintln!("{report}; seed {}", options.sampling.seed);
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! The command line of EdgeFormer.
+#![forbid(unsafe_code)]
+
+mod args;
+mod chat;
+mod classify;
+mod devices;
+mod embed;
+mod failure;
+mod generate;
+mod inspect;
+mod interrupt;
+mod logits;
+mod output;
+mod plan;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Generate(command) => generate::run(command),
+        Command::Chat(command) => chat::run(command),
+        Command::Embed(command) => embed::run(command),
+        Command::Logits(command) => logits::run(command),
+        Command::Classify(command) => classify::run(command),
+        Command::Inspect(command) => inspect::run(command),
+        Command::Devices(command) => devices::run(command),
+        Command::Plan(command) => plan::run(command),
+    };
+    failure::exit_code(result)
+}

@@ -1,0 +1,44 @@
+//! Progress on stderr: quiet when that is no terminal, or with `--quiet`.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A line that says what is going on until it is dropped or finished.
+pub struct Working(ProgressBar);
+
+impl Working {
+    /// Something of unknown length.
+    pub fn on(what: impl Into<String>, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("the template is valid"));
+        bar.set_message(what.into());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// So many steps.
+    pub fn steps(what: impl Into<String>, steps: usize, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target(quiet));
+        let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}").expect("the template is valid");
+        bar.set_style(style);
+        bar.set_message(what.into());
+        Self(bar)
+    }
+
+    /// One step is done.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// indicatif hides what would go to something else than a terminal.
+fn target(quiet: bool) -> ProgressDrawTarget {
+    if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() }
+}

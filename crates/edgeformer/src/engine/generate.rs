@@ -1,0 +1,86 @@
+use edgeformer_core::Config;
+use edgeformer_models::ModelFile;
+use edgeformer_models::text::{AddSpecial, Message, Tokenizer};
+
+use super::SamplingOptions;
+use crate::{Error, Result};
+
+/// What an answer continues.
+#[derive(Debug, Clone, Copy)]
+pub enum Prompt<'a> {
+    /// Plain text. The tokens that the model starts with are put before it.
+    Text(&'a str),
+    /// A conversation, rendered by the model's chat template.
+    Chat(&'a [Message]),
+    /// Tokens as they are.
+    Tokens(&'a [u32]),
+}
+
+impl<'a> From<&'a str> for Prompt<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [Message]> for Prompt<'a> {
+    fn from(messages: &'a [Message]) -> Self {
+        Self::Chat(messages)
+    }
+}
+
+impl<'a> From<&'a [u32]> for Prompt<'a> {
+    fn from(tokens: &'a [u32]) -> Self {
+        Self::Tokens(tokens)
+    }
+}
+
+/// How an answer is generated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GenerateOptions {
+    /// How tokens are chosen.
+    pub sampling: SamplingOptions,
+    /// Tokens of the answer at most; `None` is until the context is full.
+    pub max_tokens: Option<usize>,
+    /// Texts at which the answer ends; they are not part of it.
+    pub stop: Vec<String>,
+    /// The answer goes on behind the end of the text: end tokens are never chosen.
+    pub ignore_eos: bool,
+}
+
+impl From<&Config> for GenerateOptions {
+    fn from(config: &Config) -> Self {
+        Self {
+            sampling: SamplingOptions::from(config),
+            max_tokens: config.max_tokens,
+            stop: config.stop.clone(),
+            ignore_eos: config.ignore_eos,
+        }
+    }
+}
+
+/// The tokens of a prompt.
+pub(super) fn encode(file: &ModelFile, prompt: Prompt<'_>) -> Result<Vec<u32>> {
+    let tokens = match prompt {
+        Prompt::Tokens(tokens) => tokens.to_vec(),
+        Prompt::Text("") => return Err(Error::Request("the prompt is empty: give it some text".into())),
+        Prompt::Text(text) => tokenizer(file)?.encode(text, AddSpecial::Yes, true)?,
+        Prompt::Chat(messages) => {
+            let missing = || Error::Request("the model has no chat template: use plain prompts".into());
+            let text = file.chat_template.as_ref().ok_or_else(missing)?.render(messages, true)?;
+            // The template writes the tokens that the model starts with.
+            tokenizer(file)?.encode(&text, AddSpecial::No, true)?
+        }
+    };
+    let vocabulary = file.model.graph.vocabulary();
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        Some(&token) => Err(edgeformer_core::Error::Token { token, vocabulary }.into()),
+        None if tokens.is_empty() => Err(Error::Request("the prompt has no tokens: give it some text".into())),
+        None => Ok(tokens),
+    }
+}
+
+/// The model's tokenizer.
+pub(super) fn tokenizer(file: &ModelFile) -> Result<&Tokenizer> {
+    let missing = || Error::Request("the model has no tokenizer: give token ids".into());
+    file.tokenizer.as_ref().ok_or_else(missing)
+}

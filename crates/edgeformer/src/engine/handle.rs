@@ -1,0 +1,182 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+
+use edgeformer_core::{Graph, Refusal, SessionOptions};
+use edgeformer_models::{ModelFile, OpenOptions};
+
+use super::choose::Chosen;
+use super::evaluate::{Evaluation, OwnedInput};
+use super::generate::{self, GenerateOptions, Prompt};
+use super::schedule::{Command, Work, Worker};
+use super::sequence::Job;
+use super::stats::Clock;
+use super::stream::TextStream;
+use crate::{EngineOptions, Error, ModelSource, Plan, Result};
+
+/// A model that is open and serves: share it between threads, ask it for several answers at once.
+pub struct Engine {
+    file: Arc<ModelFile>,
+    session: SessionOptions,
+    plan: Plan,
+    refused: Vec<Refusal>,
+    /// `None` only while it is dropped.
+    commands: Option<Sender<Command>>,
+    worker: Option<JoinHandle<()>>,
+    conversations: AtomicU64,
+}
+
+impl Engine {
+    /// Opens a model.
+    ///
+    /// # Errors
+    /// If its files are damaged, no backend can run it, or its tokenizer does not fit it.
+    pub fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
+        let file = source.open(&OpenOptions { tokenizer: options.tokenizer })?;
+        let chosen = Chosen::of(&file.model.graph, options)?;
+        let plan = Plan::with(&file, &chosen, options)?;
+        let session = plan.session.clone();
+        let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
+        let (commands, inbox) = mpsc::channel();
+        let file = Arc::new(file);
+        let worker = Worker::new(program.open(&session)?, session.clone(), file.clone());
+        let worker = std::thread::Builder::new().name("edgeformer-engine".into()).spawn(move || worker.serve(&inbox));
+        let worker = worker.map_err(edgeformer_core::Error::from)?;
+        let (commands, worker) = (Some(commands), Some(worker));
+        Ok(Self { file, session, plan, refused: chosen.choice.refused, commands, worker, conversations: AtomicU64::new(0) })
+    }
+
+    /// What the model computes.
+    pub fn graph(&self) -> &Graph {
+        &self.file.model.graph
+    }
+
+    /// What the engine takes.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The backends that were passed over, and why.
+    pub fn refused(&self) -> &[Refusal] {
+        &self.refused
+    }
+
+    /// Tokens that a sequence may hold.
+    pub fn context(&self) -> usize {
+        self.session.context
+    }
+
+    /// Whether the model has a chat template.
+    pub fn has_chat_template(&self) -> bool {
+        self.file.chat_template.is_some()
+    }
+
+    /// Names of the classes, by index; empty if the model has none.
+    pub fn labels(&self) -> &[String] {
+        &self.file.labels
+    }
+
+    /// The model's files.
+    pub(crate) fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
+    /// The tokens of a text, with those that the model starts and ends with.
+    ///
+    /// # Errors
+    /// If the model has no tokenizer.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(generate::tokenizer(&self.file)?.encode(text, edgeformer_models::text::AddSpecial::Yes, true)?)
+    }
+
+    /// Starts an answer. The stream yields text as it comes; several streams run side by side.
+    ///
+    /// # Errors
+    /// If the model writes no text, or the prompt is empty, does not fit the context, or names
+    /// tokens outside the vocabulary.
+    pub fn generate<'a>(&self, prompt: impl Into<Prompt<'a>>, options: &GenerateOptions) -> Result<TextStream> {
+        self.answer(prompt.into(), options, None)
+    }
+
+    /// A conversation: its turns share a cache, so that a turn only runs what is new.
+    pub fn conversation(&self) -> Conversation<'_> {
+        Conversation { engine: self, id: self.conversations.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token.
+    ///
+    /// # Errors
+    /// If the tokens do not fit the model or the context.
+    pub fn evaluate(&self, tokens: &[u32]) -> Result<Evaluation> {
+        self.run(OwnedInput::Tokens(tokens.to_vec()))
+    }
+
+    /// Output rows for an image `[channels, height, width]`, prepared as the model wants it.
+    ///
+    /// # Errors
+    /// If the pixels are not as many as the model takes.
+    pub fn evaluate_pixels(&self, pixels: Vec<f32>) -> Result<Evaluation> {
+        self.run(OwnedInput::Pixels(pixels))
+    }
+
+    fn answer(&self, prompt: Prompt<'_>, options: &GenerateOptions, conversation: Option<u64>) -> Result<TextStream> {
+        if !self.graph().is_decoder() {
+            let family = &self.graph().name;
+            return Err(Error::Request(format!("a {family} model writes no text: use embed, classify or logits")));
+        }
+        let prompt = generate::encode(&self.file, prompt)?;
+        if prompt.len() > self.session.context {
+            return Err(Error::PromptTooLong { prompt: prompt.len(), context: self.session.context });
+        }
+        let (events, inbox) = mpsc::channel();
+        let job = Job { prompt, options: options.clone(), conversation, events, clock: Clock::start() };
+        self.send(Command::Do(Work::Generate(job)))?;
+        Ok(TextStream::new(inbox))
+    }
+
+    fn run(&self, input: OwnedInput) -> Result<Evaluation> {
+        let (reply, inbox) = mpsc::channel();
+        self.send(Command::Do(Work::Evaluate(input, reply)))?;
+        inbox.recv().map_err(|_| Error::Stopped)?
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        let sent = self.commands.as_ref().map(|commands| commands.send(command));
+        sent.and_then(Result::ok).ok_or(Error::Stopped)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Without senders the worker finishes what runs and ends.
+        self.commands = None;
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has told every reader by hanging up.
+            let _panicked = worker.join();
+        }
+    }
+}
+
+/// Turns that share a cache. Made by [`Engine::conversation`].
+pub struct Conversation<'a> {
+    engine: &'a Engine,
+    id: u64,
+}
+
+impl Conversation<'_> {
+    /// Starts an answer, running only what the prompt adds to the turn before.
+    ///
+    /// # Errors
+    /// As [`Engine::generate`].
+    pub fn generate<'a>(&self, prompt: impl Into<Prompt<'a>>, options: &GenerateOptions) -> Result<TextStream> {
+        self.engine.answer(prompt.into(), options, Some(self.id))
+    }
+}
+
+impl Drop for Conversation<'_> {
+    fn drop(&mut self) {
+        // An engine that has stopped has forgotten it already.
+        let _stopped = self.engine.send(Command::Forget(self.id));
+    }
+}

@@ -1,0 +1,24 @@
+//! The engine: sequences, their scheduling, sampling, streaming.
+//!
+//! An [`Engine`] is a handle; the session lives on a worker thread of its own and serves every
+//! sequence in ragged steps, single tokens of running answers first, prompt chunks in the rest
+//! of the step.
+
+mod choose;
+mod evaluate;
+mod generate;
+mod handle;
+mod sample;
+mod schedule;
+mod sequence;
+mod stats;
+mod stop;
+mod stream;
+
+pub(crate) use choose::Chosen;
+pub use evaluate::Evaluation;
+pub use generate::{GenerateOptions, Prompt};
+pub use handle::{Conversation, Engine};
+pub use sample::{Dry, Penalties, SamplingOptions};
+pub use stats::Stats;
+pub use stream::{Finish, FinishReason, TextStream};

@@ -1,0 +1,164 @@
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use edgeformer_core::SequenceId;
+use edgeformer_models::ModelFile;
+use edgeformer_models::text::TextStream as Detokenizer;
+
+use super::generate::{GenerateOptions, tokenizer};
+use super::sample::Sampler;
+use super::stats::Clock;
+use super::stop::{Released, StopTexts};
+use super::stream::{Event, Finish, FinishReason};
+use crate::{Error, Result};
+
+/// A request for an answer.
+pub(super) struct Job {
+    pub prompt: Vec<u32>,
+    pub options: GenerateOptions,
+    /// The conversation it belongs to, whose cache it continues.
+    pub conversation: Option<u64>,
+    pub events: Sender<Event>,
+    pub clock: Clock,
+}
+
+/// An answer being written.
+pub(super) struct Running {
+    pub sequence: SequenceId,
+    pub conversation: Option<u64>,
+    /// Prompt and answer.
+    pub tokens: Vec<u32>,
+    /// How many of `tokens` the cache holds.
+    pub fed: usize,
+    /// Whether the answer is over and its reader knows.
+    pub ended: bool,
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    max_tokens: usize,
+    sampler: Sampler,
+    ends: Vec<u32>,
+    ignore_eos: bool,
+    text: Text,
+    events: Sender<Event>,
+    clock: Clock,
+}
+
+/// From tokens to pieces of text that can be shown. A model without a tokenizer shows nothing.
+struct Text {
+    detokenizer: Option<Detokenizer>,
+    stop: StopTexts,
+}
+
+impl Running {
+    /// Starts a job whose first `cached` tokens are in the cache of `sequence`.
+    pub fn start(job: Job, file: &Arc<ModelFile>, sequence: SequenceId, cached: usize) -> Self {
+        let Job { prompt, options, conversation, events, clock } = job;
+        let tokenizer = tokenizer(file).ok();
+        let breakers = tokenizer.map_or(Vec::new(), |tokenizer| {
+            let alone = |text: &&str| tokenizer.encode(text, edgeformer_models::text::AddSpecial::No, false).ok();
+            DRY_BREAKERS.iter().filter_map(alone).filter_map(|tokens| tokens.last().copied()).collect()
+        });
+        Self {
+            sequence,
+            conversation,
+            fed: cached,
+            ended: false,
+            prompt_tokens: prompt.len(),
+            cached_tokens: cached,
+            max_tokens: options.max_tokens.unwrap_or(usize::MAX),
+            sampler: Sampler::new(&options.sampling, &prompt, breakers),
+            ends: file.end_tokens(),
+            ignore_eos: options.ignore_eos,
+            text: Text { detokenizer: tokenizer.map(|tokenizer| tokenizer.stream()), stop: StopTexts::new(&options.stop) },
+            tokens: prompt,
+            events,
+            clock,
+        }
+    }
+
+    /// Tokens that the cache does not hold yet.
+    pub fn pending(&self) -> &[u32] {
+        &self.tokens[self.fed..]
+    }
+
+    /// Takes the logits behind the last token: chooses the next, shows its text, notices the end.
+    pub fn advance(&mut self, logits: &[f32], context: usize) {
+        match self.take(logits, context) {
+            Ok(None) => {}
+            Ok(Some(reason)) => self.finish(reason),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn take(&mut self, logits: &[f32], context: usize) -> Result<Option<FinishReason>> {
+        if self.max_tokens == 0 {
+            return Ok(Some(FinishReason::Length));
+        }
+        let banned = if self.ignore_eos { self.ends.as_slice() } else { &[] };
+        let token = self.sampler.next(logits, banned)?;
+        self.clock.token();
+        self.tokens.push(token);
+        if self.ends.contains(&token) && !self.ignore_eos {
+            return Ok(Some(FinishReason::Stop));
+        }
+        match self.text.push(token)? {
+            Released::Stopped(text) => {
+                self.show(text);
+                Ok(Some(FinishReason::Stop))
+            }
+            // The reader is gone: nobody waits for the rest.
+            Released::Text(text) if !self.show(text) => Ok(Some(FinishReason::Stop)),
+            Released::Text(_) if self.answer().len() >= self.max_tokens => Ok(Some(FinishReason::Length)),
+            Released::Text(_) if self.fed >= context => Ok(Some(FinishReason::Length)),
+            Released::Text(_) => Ok(None),
+        }
+    }
+
+    fn answer(&self) -> &[u32] {
+        &self.tokens[self.prompt_tokens..]
+    }
+
+    /// Whether the reader is still there.
+    fn show(&self, text: String) -> bool {
+        text.is_empty() || self.events.send(Event::Text(text)).is_ok()
+    }
+
+    fn finish(&mut self, reason: FinishReason) {
+        // A stop text has taken what was held back with it.
+        let rest = self.text.finish();
+        self.show(rest);
+        let answer = self.answer().to_vec();
+        let stats = self.clock.stats(self.prompt_tokens, self.cached_tokens, answer.len());
+        self.end_with(Event::Finished(Finish { reason, stats, tokens: answer }));
+    }
+
+    /// Ends the answer with an error.
+    pub fn fail(&mut self, error: Error) {
+        self.end_with(Event::Failed(error));
+    }
+
+    fn end_with(&mut self, event: Event) {
+        self.ended = true;
+        // A reader that has gone wants no end either.
+        let _gone = self.events.send(event);
+    }
+}
+
+/// llama.cpp's `--dry-sequence-breaker` defaults.
+const DRY_BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
+
+impl Text {
+    fn push(&mut self, token: u32) -> Result<Released> {
+        let Some(detokenizer) = &mut self.detokenizer else { return Ok(Released::Text(String::new())) };
+        let piece = detokenizer.push(token);
+        Ok(self.stop.push(&piece))
+    }
+
+    fn finish(&mut self) -> String {
+        let tail = self.detokenizer.as_mut().map_or(String::new(), Detokenizer::finish);
+        match self.stop.push(&tail) {
+            Released::Stopped(text) => text,
+            Released::Text(text) => text + &self.stop.finish(),
+        }
+    }
+}

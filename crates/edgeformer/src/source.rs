@@ -1,0 +1,42 @@
+use std::path::{Path, PathBuf};
+
+use edgeformer_models::{ModelFile, OpenOptions};
+
+use crate::{Error, Result, embedded};
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelSource {
+    /// A GGUF file, or a folder as Hugging Face lays it out.
+    Path(PathBuf),
+    /// The small model that is compiled in (feature `embedded-model`).
+    Embedded,
+}
+
+impl ModelSource {
+    /// The path, or the embedded model without one.
+    pub fn from_path(path: Option<&Path>) -> Self {
+        path.map_or(Self::Embedded, |path| Self::Path(path.to_owned()))
+    }
+
+    /// Opens the files. Weights are mapped, not read.
+    pub(crate) fn open(&self, options: &OpenOptions) -> Result<ModelFile> {
+        match self {
+            Self::Path(path) => Ok(edgeformer_models::open_with(path, options)?),
+            Self::Embedded => {
+                let missing = || Error::Request("no model is compiled in: name one with --model".into());
+                let file = embedded::file().ok_or_else(missing)?;
+                Ok(edgeformer_models::open_gguf_bytes("tiny-shakespeare.gguf", file, options)?)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Embedded => f.write_str("the embedded model"),
+        }
+    }
+}
