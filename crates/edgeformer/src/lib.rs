@@ -63,4 +63,4 @@ pub use plan::Plan;
 pub use registry::builtin as builtin_backends;
 pub use source::ModelSource;
 #[cfg(feature = "vision")]
-pub use vision::{Class, load_image};
+pub use vision::{Class, Image, load_image};
