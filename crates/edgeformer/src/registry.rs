@@ -11,6 +11,9 @@ use crate::{EngineOptions, Result};
 pub fn builtin(options: &EngineOptions) -> Result<Registry> {
     let mut registry = Registry::default();
     #[cfg(feature = "cpu")]
-    registry.register(Arc::new(edgeformer_backend_cpu::CpuBackend::new(options.isa.as_deref())?));
+    {
+        let options = edgeformer_backend_cpu::CpuOptions { isa: options.isa.clone() };
+        registry.register(Arc::new(edgeformer_backend_cpu::CpuBackend::new(&options)?));
+    }
     Ok(registry)
 }

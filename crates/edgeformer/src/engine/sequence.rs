@@ -69,7 +69,7 @@ impl Running {
             sampler: Sampler::new(&options.sampling, &prompt, breakers),
             ends: file.end_tokens(),
             ignore_eos: options.ignore_eos,
-            text: Text { detokenizer: tokenizer.map(|tokenizer| tokenizer.stream()), stop: StopTexts::new(&options.stop) },
+            text: Text { detokenizer: tokenizer.map(|tokenizer| tokenizer.stream_after(&prompt)), stop: StopTexts::new(&options.stop) },
             tokens: prompt,
             events,
             clock,
@@ -150,13 +150,12 @@ const DRY_BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
 impl Text {
     fn push(&mut self, token: u32) -> Result<Released> {
         let Some(detokenizer) = &mut self.detokenizer else { return Ok(Released::Text(String::new())) };
-        let piece = detokenizer.push(token);
-        Ok(self.stop.push(&piece))
+        Ok(self.stop.push(detokenizer.push(token)))
     }
 
     fn finish(&mut self) -> String {
-        let tail = self.detokenizer.as_mut().map_or(String::new(), Detokenizer::finish);
-        match self.stop.push(&tail) {
+        let tail = self.detokenizer.as_mut().map_or("", Detokenizer::finish);
+        match self.stop.push(tail) {
             Released::Stopped(text) => text,
             Released::Text(text) => text + &self.stop.finish(),
         }
