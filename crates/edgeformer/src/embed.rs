@@ -20,7 +20,9 @@ impl Engine {
     pub fn embed(&self, text: &str, pooling: Option<Pooling>) -> Result<Vec<f32>> {
         if self.graph().is_decoder() || self.graph().vocabulary() == 0 {
             let family = &self.graph().name;
-            return Err(Error::Request(format!("a {family} model does not embed text: use an encoder such as bert")));
+            return Err(Error::Request(format!(
+                "a {family} model does not embed text: use an encoder such as bert"
+            )));
         }
         let tokens = self.tokenize(text)?;
         if tokens.is_empty() {
@@ -35,7 +37,10 @@ impl Engine {
             Pooling::Cls => vector.copy_from_slice(states.rows().row(0)),
             Pooling::Mean => {
                 for row in states.rows().iter() {
-                    vector.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / tokens.len() as f32);
+                    vector
+                        .iter_mut()
+                        .zip(row)
+                        .for_each(|(sum, value)| *sum += value / tokens.len() as f32);
                 }
             }
         }

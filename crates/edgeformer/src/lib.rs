@@ -48,13 +48,14 @@ mod embedded;
 mod vision;
 
 pub use edgeformer_core::{
-    CacheFormat, Choice, CompileOptions, Config, Device, Footprint, Graph, Refusal, Registry, Selection, config,
+    CacheFormat, Choice, CompileOptions, Config, Device, Footprint, Graph, Refusal, Registry,
+    Selection, config,
 };
 pub use edgeformer_models::text::Message;
 pub use embed::Pooling;
 pub use engine::{
-    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Penalties, Prompt, SamplingOptions,
-    Stats, TextStream,
+    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Penalties,
+    Prompt, SamplingOptions, Stats, TextStream,
 };
 pub use error::{Error, Result};
 pub use memory::{available_memory, peak_resident_bytes};

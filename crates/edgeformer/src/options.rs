@@ -1,5 +1,5 @@
-use edgeformer_core::{CacheFormat, Config, Graph, Selection, SessionOptions};
 use edgeformer_core::graph::RowKind;
+use edgeformer_core::{CacheFormat, Config, Graph, Selection, SessionOptions};
 
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;

@@ -19,12 +19,16 @@ impl ModelSource {
         path.map_or(Self::Embedded, |path| Self::Path(path.to_owned()))
     }
 
-    /// Opens the files. Weights are mapped, not read.
-    pub(crate) fn open(&self, options: &OpenOptions) -> Result<ModelFile> {
+    /// Opens the files alone, for tools that look into them. Weights are mapped, not read.
+    ///
+    /// # Errors
+    /// If they are damaged or not known.
+    pub fn open_file(&self, options: &OpenOptions) -> Result<ModelFile> {
         match self {
             Self::Path(path) => Ok(edgeformer_models::open_with(path, options)?),
             Self::Embedded => {
-                let missing = || Error::Request("no model is compiled in: name one with --model".into());
+                let missing =
+                    || Error::Request("no model is compiled in: name one with --model".into());
                 let file = embedded::file().ok_or_else(missing)?;
                 Ok(edgeformer_models::open_gguf_bytes("tiny-shakespeare.gguf", file, options)?)
             }

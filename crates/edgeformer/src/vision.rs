@@ -36,7 +36,10 @@ pub struct Class {
 /// # Errors
 /// If it cannot be read or is damaged or too large.
 pub fn load_image(path: &Path) -> Result<Image> {
-    let problem = |error: &dyn std::fmt::Display| Error::Image { path: path.into(), problem: error.to_string() };
+    let problem = |error: &dyn std::fmt::Display| Error::Image {
+        path: path.into(),
+        problem: error.to_string(),
+    };
     let mut reader = ImageReader::open(path).map_err(|error| problem(&error))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -54,7 +57,9 @@ impl Engine {
     /// # Errors
     /// If the model classifies no images.
     pub fn classify(&self, image: &Image, top: usize) -> Result<Vec<Class>> {
-        let no_classifier = || Error::Request(format!("a {} model classifies no images: use a vit", self.graph().name));
+        let no_classifier = || {
+            Error::Request(format!("a {} model classifies no images: use a vit", self.graph().name))
+        };
         let preprocessor = self.file().preprocessor.as_ref().ok_or_else(no_classifier)?;
         let scores = self.evaluate_pixels(prepare(&image.0, preprocessor))?;
         Ok(likeliest(scores.rows().row(0), self.labels(), top))
@@ -85,8 +90,14 @@ fn target_size(resize: Resize, [height, width]: [u32; 2]) -> [u32; 2] {
     match resize {
         Resize::Exact { height, width } => [height, width],
         Resize::ShortestEdge(edge) => {
-            let other = |long: u32, short: u32| (u64::from(edge) * u64::from(long) / u64::from(short.max(1))) as u32;
-            if height <= width { [edge, other(width, height)] } else { [other(height, width), edge] }
+            let other = |long: u32, short: u32| {
+                (u64::from(edge) * u64::from(long) / u64::from(short.max(1))) as u32
+            };
+            if height <= width {
+                [edge, other(width, height)]
+            } else {
+                [other(height, width), edge]
+            }
         }
     }
 }
@@ -105,7 +116,8 @@ fn center_crop(image: &RgbImage, height: u32, width: u32) -> RgbImage {
     let from = |have: u32, want: u32| (i64::from(have) - i64::from(want)).div_euclid(2);
     let (top, left) = (from(image.height(), height), from(image.width(), width));
     RgbImage::from_fn(width, height, |x, y| {
-        let source = u32::try_from(i64::from(x) + left).ok().zip(u32::try_from(i64::from(y) + top).ok());
+        let source =
+            u32::try_from(i64::from(x) + left).ok().zip(u32::try_from(i64::from(y) + top).ok());
         let pixel = source.and_then(|(x, y)| image.get_pixel_checked(x, y));
         pixel.copied().unwrap_or(image::Rgb([0; 3]))
     })

@@ -47,8 +47,14 @@ fn text(path: &Path) -> &str {
 #[test]
 fn the_embedded_model_writes_readable_text() {
     let text = stdout(&["generate", "To be", "--seed", "1", "-n", "120"]);
-    let words: Vec<&str> = text.split(|letter: char| !letter.is_alphabetic()).filter(|word| !word.is_empty()).collect();
-    let common = ["the", "and", "to", "of", "I", "you", "my", "that", "a", "in", "is", "not", "be", "your", "with", "this"];
+    let words: Vec<&str> = text
+        .split(|letter: char| !letter.is_alphabetic())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let common = [
+        "the", "and", "to", "of", "I", "you", "my", "that", "a", "in", "is", "not", "be", "your",
+        "with", "this",
+    ];
     let known = words.iter().filter(|word| common.contains(word)).count();
     assert!(words.len() > 30, "{text}");
     assert!(known * 8 > words.len(), "{known} of {} words are common: {text}", words.len());
@@ -56,7 +62,9 @@ fn the_embedded_model_writes_readable_text() {
 
 #[test]
 fn the_same_seed_writes_the_same_text_on_any_number_of_threads() {
-    let write = |threads| stdout(&["generate", "ROMEO:", "--seed", "3", "-n", "60", "--threads", threads, "--quiet"]);
+    let write = |threads| {
+        stdout(&["generate", "ROMEO:", "--seed", "3", "-n", "60", "--threads", threads, "--quiet"])
+    };
     assert_eq!(write("1"), write("2"));
     assert_eq!(write("3"), write("2"));
 }
@@ -86,22 +94,35 @@ fn json_is_one_object() {
 
 #[test]
 fn prompts_come_from_stdin_too() {
-    let mut child =
-        edgeformer(&["generate", "-", "-n", "5", "--temperature", "0"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = edgeformer(&["generate", "-", "-n", "5", "--temperature", "0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"To be").unwrap();
     let piped = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(piped.stdout).unwrap(), stdout(&["generate", "To be", "-n", "5", "--temperature", "0"]));
+    assert_eq!(
+        String::from_utf8(piped.stdout).unwrap(),
+        stdout(&["generate", "To be", "-n", "5", "--temperature", "0"])
+    );
 }
 
 #[test]
 fn wrong_input_gets_one_line_and_exit_code_1() {
     assert!(refusal(&["generate", ""], 1).contains("empty"));
     assert!(refusal(&["generate", "x", "--model", "/nowhere.gguf"], 1).contains("/nowhere.gguf"));
-    assert!(refusal(&["logits", "--tokens", "1,999999", "--output", "/tmp/never", "--quiet"], 1).contains("999999"));
+    assert!(
+        refusal(&["logits", "--tokens", "1,999999", "--output", "/tmp/never", "--quiet"], 1)
+            .contains("999999")
+    );
     assert!(refusal(&["generate", "x", "--backend", "abacus", "--quiet"], 1).contains("cpu"));
     let long = "word ".repeat(2000);
     assert!(refusal(&["generate", &long, "--quiet"], 1).contains("--ctx-size"));
-    let mut child = edgeformer(&["generate", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = edgeformer(&["generate", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"ab\xff").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -118,14 +139,21 @@ fn wrong_arguments_get_exit_code_2() {
 #[test]
 fn settings_come_from_file_environment_and_command_line() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("edgeformer.toml"), "max_tokens = 3\ntemperature = 0\nquiet = true\n").unwrap();
+    fs::write(
+        folder.path().join("edgeformer.toml"),
+        "max_tokens = 3\ntemperature = 0\nquiet = true\n",
+    )
+    .unwrap();
     let tokens = |command: &mut Command| {
         let output = command.current_dir(folder.path()).output().unwrap();
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         value["tokens"].as_array().unwrap().len()
     };
     assert_eq!(tokens(&mut edgeformer(&["generate", "To be", "--json"])), 3);
-    assert_eq!(tokens(edgeformer(&["generate", "To be", "--json"]).env("EDGEFORMER_MAX_TOKENS", "4")), 4);
+    assert_eq!(
+        tokens(edgeformer(&["generate", "To be", "--json"]).env("EDGEFORMER_MAX_TOKENS", "4")),
+        4
+    );
     let all = ["generate", "To be", "--json", "--max-tokens", "5"];
     assert_eq!(tokens(edgeformer(&all).env("EDGEFORMER_MAX_TOKENS", "4")), 5);
     fs::write(folder.path().join("edgeformer.toml"), "max_token = 3\n").unwrap();
@@ -136,7 +164,11 @@ fn settings_come_from_file_environment_and_command_line() {
 
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
-    let mut child = edgeformer(&["generate", "To be", "--quiet"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = edgeformer(&["generate", "To be", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
@@ -145,9 +177,13 @@ fn a_reader_that_leaves_early_is_no_failure() {
 
 #[test]
 fn plans_and_devices_are_machine_readable() {
-    let plan: serde_json::Value = serde_json::from_str(&stdout(&["plan", "--json", "--ctx-size", "128"])).unwrap();
+    let plan: serde_json::Value =
+        serde_json::from_str(&stdout(&["plan", "--json", "--ctx-size", "128"])).unwrap();
     assert_eq!(plan["session"]["context"], 128);
-    let parts: u64 = ["weights", "cache", "scratch"].iter().map(|part| plan["footprint"][part].as_u64().unwrap()).sum();
+    let parts: u64 = ["weights", "cache", "scratch"]
+        .iter()
+        .map(|part| plan["footprint"][part].as_u64().unwrap())
+        .sum();
     assert!(plan["total"].as_u64().unwrap() > parts && parts > 0);
     let devices: serde_json::Value = serde_json::from_str(&stdout(&["devices", "--json"])).unwrap();
     assert_eq!(devices["backends"][0]["backend"], "cpu");
@@ -157,7 +193,10 @@ fn plans_and_devices_are_machine_readable() {
 #[test]
 fn inspect_shows_tensors_and_graphs() {
     let listing = stdout(&["inspect"]);
-    assert!(listing.contains("general.architecture") && listing.contains("token_embd.weight"), "{listing}");
+    assert!(
+        listing.contains("general.architecture") && listing.contains("token_embd.weight"),
+        "{listing}"
+    );
     assert!(stdout(&["inspect", "--graph"]).starts_with("graph llama: tokens("));
     assert!(stdout(&["inspect", "--graph", "mermaid"]).starts_with("flowchart TD"));
     let value: serde_json::Value = serde_json::from_str(&stdout(&["inspect", "--json"])).unwrap();
@@ -167,7 +206,8 @@ fn inspect_shows_tensors_and_graphs() {
 #[test]
 fn help_texts_are_complete() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["generate", "chat", "embed", "logits", "classify", "inspect", "devices", "plan"] {
+    for command in ["generate", "chat", "embed", "logits", "classify", "inspect", "devices", "plan"]
+    {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));
     }
 }
@@ -176,7 +216,17 @@ fn help_texts_are_complete() {
 fn story(model: &str) -> Option<String> {
     let model = shared(&format!("models/stories260k/{model}"))?;
     let prompt = "Once upon a time, there was a";
-    Some(stdout(&["generate", "--model", text(&model), "--temperature", "0", "--max-tokens", "200", "--echo", prompt]))
+    Some(stdout(&[
+        "generate",
+        "--model",
+        text(&model),
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "200",
+        "--echo",
+        prompt,
+    ]))
 }
 
 #[test]
@@ -194,7 +244,8 @@ fn quantized_stories_are_readable() {
         let Some(story) = story(model) else { return };
         let known = ["the", "was", "to", "and", "a", "she", "he", "said", "her", "his"];
         let words: Vec<&str> = story.split_whitespace().collect();
-        let common = words.iter().filter(|word| known.contains(&word.to_lowercase().as_str())).count();
+        let common =
+            words.iter().filter(|word| known.contains(&word.to_lowercase().as_str())).count();
         assert!(common * 5 > words.len(), "{model}: {story}");
     }
 }
@@ -217,7 +268,17 @@ fn logits_equal_the_reference_in_every_chunking() {
     let target = tempfile::tempdir().unwrap();
     for chunk in ["512", "7", "1"] {
         let output: PathBuf = target.path().join(format!("{chunk}.safetensors"));
-        stdout(&["logits", "-m", text(&folder), "--tokens", text(&expected), "--chunk", chunk, "-o", text(&output)]);
+        stdout(&[
+            "logits",
+            "-m",
+            text(&folder),
+            "--tokens",
+            text(&expected),
+            "--chunk",
+            chunk,
+            "-o",
+            text(&output),
+        ]);
         let error = relative_error(&read(&output, "logits"), &read(&expected, "logits"));
         assert!(error < 1e-4, "chunk {chunk}: {error}");
     }
@@ -230,17 +291,22 @@ fn encoders_write_hidden_states_and_vectors_of_unit_length() {
     let target = tempfile::tempdir().unwrap();
     let output = target.path().join("states.safetensors");
     stdout(&["logits", "-m", text(&folder), "--tokens", text(&expected), "-o", text(&output)]);
-    let error = relative_error(&read(&output, "last_hidden_state"), &read(&expected, "last_hidden_state"));
+    let error =
+        relative_error(&read(&output, "last_hidden_state"), &read(&expected, "last_hidden_state"));
     assert!(error < 1e-4, "{error}");
-    assert!(refusal(&["generate", "x", "-m", text(&folder), "--quiet"], 1).contains("writes no text"));
+    assert!(
+        refusal(&["generate", "x", "-m", text(&folder), "--quiet"], 1).contains("writes no text")
+    );
 }
 
 #[test]
 fn images_get_the_class_of_the_reference() {
     let Some(model) = shared("models/vit-tiny-imagenet") else { return };
-    let expected: serde_json::Value = serde_json::from_slice(&fs::read(model.join("expected.json")).unwrap()).unwrap();
+    let expected: serde_json::Value =
+        serde_json::from_slice(&fs::read(model.join("expected.json")).unwrap()).unwrap();
     let expected = expected.as_object().unwrap();
-    let images: Vec<String> = expected.keys().map(|name| text(&model.join("images").join(name)).to_string()).collect();
+    let images: Vec<String> =
+        expected.keys().map(|name| text(&model.join("images").join(name)).to_string()).collect();
     let mut arguments = vec!["classify", "--json", "--top", "1", "-m", text(&model)];
     arguments.extend(images.iter().map(String::as_str));
     let value: serde_json::Value = serde_json::from_str(&stdout(&arguments)).unwrap();

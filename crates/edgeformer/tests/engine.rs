@@ -28,11 +28,14 @@ fn an_engine_is_shared_between_threads() {
 fn answers_side_by_side_equal_answers_alone() {
     let prompts = ["To be", "ROMEO:", "My lord, the king", "Enter", "What is the matter"];
     let alone = engine(&EngineOptions::default());
-    let alone: Vec<String> = prompts.iter().map(|prompt| answer(&alone, prompt, &greedy(40))).collect();
+    let alone: Vec<String> =
+        prompts.iter().map(|prompt| answer(&alone, prompt, &greedy(40))).collect();
     // Fewer places than prompts, and chunks smaller than some prompts.
     let together = engine(&EngineOptions { sequences: 3, chunk: 4, ..EngineOptions::default() });
-    let streams: Vec<_> = prompts.iter().map(|prompt| together.generate(*prompt, &greedy(40)).unwrap()).collect();
-    let together: Vec<String> = streams.into_iter().map(|mut stream| stream.text().unwrap()).collect();
+    let streams: Vec<_> =
+        prompts.iter().map(|prompt| together.generate(*prompt, &greedy(40)).unwrap()).collect();
+    let together: Vec<String> =
+        streams.into_iter().map(|mut stream| stream.text().unwrap()).collect();
     assert_eq!(together, alone);
 }
 
@@ -46,7 +49,12 @@ fn conversations_continue_from_their_cache() {
     let finish = stream.finish().unwrap().clone();
     assert_eq!((finish.reason, finish.stats.cached_tokens), (FinishReason::Length, 0));
 
-    let second: Vec<u32> = first.iter().chain(&finish.tokens).copied().chain(engine.tokenize(" What then?").unwrap()).collect();
+    let second: Vec<u32> = first
+        .iter()
+        .chain(&finish.tokens)
+        .copied()
+        .chain(engine.tokenize(" What then?").unwrap())
+        .collect();
     let mut stream = conversation.generate(second.as_slice(), &greedy(10)).unwrap();
     let continued = stream.text().unwrap();
     let cached = stream.finish().unwrap().stats.cached_tokens;
@@ -60,7 +68,9 @@ fn stop_texts_end_an_answer_and_are_not_shown() {
     let engine = engine(&EngineOptions::default());
     let whole = answer(&engine, "ROMEO:", &greedy(40));
     let stop: String = whole.chars().skip(10).take(5).collect();
-    let mut stream = engine.generate("ROMEO:", &GenerateOptions { stop: vec![stop.clone()], ..greedy(40) }).unwrap();
+    let mut stream = engine
+        .generate("ROMEO:", &GenerateOptions { stop: vec![stop.clone()], ..greedy(40) })
+        .unwrap();
     let cut = stream.text().unwrap();
     assert_eq!(cut, whole[..whole.find(&stop).unwrap()]);
     assert_eq!(stream.finish().unwrap().reason, FinishReason::Stop);
@@ -83,9 +93,18 @@ fn an_answer_ends_where_the_context_does() {
 fn requests_that_do_not_fit_are_refused() {
     let engine = engine(&EngineOptions { context: Some(8), ..EngineOptions::default() });
     let long = "to be or not to be ".repeat(10);
-    assert!(matches!(engine.generate(long.as_str(), &greedy(1)), Err(Error::PromptTooLong { context: 8, .. })));
+    assert!(matches!(
+        engine.generate(long.as_str(), &greedy(1)),
+        Err(Error::PromptTooLong { context: 8, .. })
+    ));
     assert!(engine.generate("", &greedy(1)).is_err());
-    assert!(engine.generate([1u32 << 30].as_slice(), &greedy(1)).unwrap_err().to_string().contains("vocabulary"));
+    assert!(
+        engine
+            .generate([1u32 << 30].as_slice(), &greedy(1))
+            .unwrap_err()
+            .to_string()
+            .contains("vocabulary")
+    );
     assert!(engine.embed("text", None).unwrap_err().to_string().contains("does not embed"));
     // The engine still serves.
     assert!(!answer(&engine, "To be", &greedy(4)).is_empty());
@@ -95,7 +114,9 @@ fn requests_that_do_not_fit_are_refused() {
 fn a_stream_that_is_dropped_frees_its_place() {
     let engine = engine(&EngineOptions::default());
     for _ in 0..5 {
-        let mut stream = engine.generate("To be", &GenerateOptions { ignore_eos: true, ..greedy(1000) }).unwrap();
+        let mut stream = engine
+            .generate("To be", &GenerateOptions { ignore_eos: true, ..greedy(1000) })
+            .unwrap();
         stream.next().unwrap().unwrap();
     }
     assert!(!answer(&engine, "To be", &greedy(4)).is_empty());
@@ -114,7 +135,12 @@ fn evaluation_gives_a_row_a_token_in_any_step() {
 
 #[test]
 fn plans_grow_with_the_context() {
-    let plan = |context| Plan::of(&ModelSource::Embedded, &EngineOptions { context: Some(context), ..EngineOptions::default() });
+    let plan = |context| {
+        Plan::of(
+            &ModelSource::Embedded,
+            &EngineOptions { context: Some(context), ..EngineOptions::default() },
+        )
+    };
     let (short, long) = (plan(128).unwrap(), plan(256).unwrap());
     assert_eq!(long.footprint.weights, short.footprint.weights);
     assert_eq!(long.footprint.cache, 2 * short.footprint.cache);

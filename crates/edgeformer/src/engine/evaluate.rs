@@ -34,17 +34,22 @@ impl OwnedInput {
 }
 
 /// Runs one input through the session, all rows wanted, and forgets it.
-pub(super) fn evaluate(session: &mut dyn Session, input: &OwnedInput, options: &SessionOptions) -> Result<Evaluation> {
+pub(super) fn evaluate(
+    session: &mut dyn Session,
+    input: &OwnedInput,
+    options: &SessionOptions,
+) -> Result<Evaluation> {
     let sequence = session.cache().create()?;
     let mut evaluation = Evaluation { rows: Vec::new(), width: 1 };
     let mut outputs = Outputs::default();
-    let result = input.parts(options.chunk.min(options.output_rows)).into_iter().try_for_each(|input| {
-        let step = Step { spans: &[Span { sequence, input, want: Want::All }] };
-        session.run(&step, &mut outputs)?;
-        evaluation.width = outputs.width();
-        evaluation.rows.extend_from_slice(outputs.rows().data());
-        Ok(())
-    });
+    let result =
+        input.parts(options.chunk.min(options.output_rows)).into_iter().try_for_each(|input| {
+            let step = Step { spans: &[Span { sequence, input, want: Want::All }] };
+            session.run(&step, &mut outputs)?;
+            evaluation.width = outputs.width();
+            evaluation.rows.extend_from_slice(outputs.rows().data());
+            Ok(())
+        });
     session.cache().remove(sequence);
     match result {
         Ok(()) if evaluation.rows.is_empty() => Err(Error::Request("the input is empty".into())),

@@ -1,6 +1,6 @@
 use edgeformer_core::Config;
 use edgeformer_models::ModelFile;
-use edgeformer_models::text::{AddSpecial, Message, Tokenizer};
+use edgeformer_models::text::{AddSpecial, Message, Tokenizer, Variables};
 
 use super::SamplingOptions;
 use crate::{Error, Result};
@@ -62,19 +62,28 @@ impl From<&Config> for GenerateOptions {
 pub(super) fn encode(file: &ModelFile, prompt: Prompt<'_>) -> Result<Vec<u32>> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens.to_vec(),
-        Prompt::Text("") => return Err(Error::Request("the prompt is empty: give it some text".into())),
-        Prompt::Text(text) => tokenizer(file)?.encode(text, AddSpecial::Yes, true)?,
+        Prompt::Text("") => {
+            return Err(Error::Request("the prompt is empty: give it some text".into()));
+        }
+        Prompt::Text(text) => tokenizer(file)?.encode(text, AddSpecial::AsModel, true)?,
         Prompt::Chat(messages) => {
-            let missing = || Error::Request("the model has no chat template: use plain prompts".into());
-            let text = file.chat_template.as_ref().ok_or_else(missing)?.render(messages, true)?;
+            let missing =
+                || Error::Request("the model has no chat template: use plain prompts".into());
+            let text = file.chat_template.as_ref().ok_or_else(missing)?.render(
+                messages,
+                true,
+                &Variables::new(),
+            )?;
             // The template writes the tokens that the model starts with.
-            tokenizer(file)?.encode(&text, AddSpecial::No, true)?
+            tokenizer(file)?.encode(&text, AddSpecial::Never, true)?
         }
     };
     let vocabulary = file.model.graph.vocabulary();
     match tokens.iter().find(|&&token| token as usize >= vocabulary) {
         Some(&token) => Err(edgeformer_core::Error::Token { token, vocabulary }.into()),
-        None if tokens.is_empty() => Err(Error::Request("the prompt has no tokens: give it some text".into())),
+        None if tokens.is_empty() => {
+            Err(Error::Request("the prompt has no tokens: give it some text".into()))
+        }
         None => Ok(tokens),
     }
 }

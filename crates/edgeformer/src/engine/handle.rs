@@ -33,7 +33,7 @@ impl Engine {
     /// # Errors
     /// If its files are damaged, no backend can run it, or its tokenizer does not fit it.
     pub fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
-        let file = source.open(&OpenOptions { tokenizer: options.tokenizer })?;
+        let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
         let chosen = Chosen::of(&file.model.graph, options)?;
         let plan = Plan::with(&file, &chosen, options)?;
         let session = plan.session.clone();
@@ -41,10 +41,20 @@ impl Engine {
         let (commands, inbox) = mpsc::channel();
         let file = Arc::new(file);
         let worker = Worker::new(program.open(&session)?, session.clone(), file.clone());
-        let worker = std::thread::Builder::new().name("edgeformer-engine".into()).spawn(move || worker.serve(&inbox));
+        let worker = std::thread::Builder::new()
+            .name("edgeformer-engine".into())
+            .spawn(move || worker.serve(&inbox));
         let worker = worker.map_err(edgeformer_core::Error::from)?;
         let (commands, worker) = (Some(commands), Some(worker));
-        Ok(Self { file, session, plan, refused: chosen.choice.refused, commands, worker, conversations: AtomicU64::new(0) })
+        Ok(Self {
+            file,
+            session,
+            plan,
+            refused: chosen.choice.refused,
+            commands,
+            worker,
+            conversations: AtomicU64::new(0),
+        })
     }
 
     /// What the model computes.
@@ -87,7 +97,11 @@ impl Engine {
     /// # Errors
     /// If the model has no tokenizer.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(generate::tokenizer(&self.file)?.encode(text, edgeformer_models::text::AddSpecial::Yes, true)?)
+        Ok(generate::tokenizer(&self.file)?.encode(
+            text,
+            edgeformer_models::text::AddSpecial::AsModel,
+            true,
+        )?)
     }
 
     /// Starts an answer. The stream yields text as it comes; several streams run side by side.
@@ -95,7 +109,11 @@ impl Engine {
     /// # Errors
     /// If the model writes no text, or the prompt is empty, does not fit the context, or names
     /// tokens outside the vocabulary.
-    pub fn generate<'a>(&self, prompt: impl Into<Prompt<'a>>, options: &GenerateOptions) -> Result<TextStream> {
+    pub fn generate<'a>(
+        &self,
+        prompt: impl Into<Prompt<'a>>,
+        options: &GenerateOptions,
+    ) -> Result<TextStream> {
         self.answer(prompt.into(), options, None)
     }
 
@@ -120,17 +138,28 @@ impl Engine {
         self.run(OwnedInput::Pixels(pixels))
     }
 
-    fn answer(&self, prompt: Prompt<'_>, options: &GenerateOptions, conversation: Option<u64>) -> Result<TextStream> {
+    fn answer(
+        &self,
+        prompt: Prompt<'_>,
+        options: &GenerateOptions,
+        conversation: Option<u64>,
+    ) -> Result<TextStream> {
         if !self.graph().is_decoder() {
             let family = &self.graph().name;
-            return Err(Error::Request(format!("a {family} model writes no text: use embed, classify or logits")));
+            return Err(Error::Request(format!(
+                "a {family} model writes no text: use embed, classify or logits"
+            )));
         }
         let prompt = generate::encode(&self.file, prompt)?;
         if prompt.len() > self.session.context {
-            return Err(Error::PromptTooLong { prompt: prompt.len(), context: self.session.context });
+            return Err(Error::PromptTooLong {
+                prompt: prompt.len(),
+                context: self.session.context,
+            });
         }
         let (events, inbox) = mpsc::channel();
-        let job = Job { prompt, options: options.clone(), conversation, events, clock: Clock::start() };
+        let job =
+            Job { prompt, options: options.clone(), conversation, events, clock: Clock::start() };
         self.send(Command::Do(Work::Generate(job)))?;
         Ok(TextStream::new(inbox))
     }
@@ -169,7 +198,11 @@ impl Conversation<'_> {
     ///
     /// # Errors
     /// As [`Engine::generate`].
-    pub fn generate<'a>(&self, prompt: impl Into<Prompt<'a>>, options: &GenerateOptions) -> Result<TextStream> {
+    pub fn generate<'a>(
+        &self,
+        prompt: impl Into<Prompt<'a>>,
+        options: &GenerateOptions,
+    ) -> Result<TextStream> {
         self.engine.answer(prompt.into(), options, Some(self.id))
     }
 }

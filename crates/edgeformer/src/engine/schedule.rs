@@ -53,7 +53,11 @@ impl Worker {
         loop {
             match commands.try_recv() {
                 Ok(command) => self.accept(command),
-                Err(TryRecvError::Disconnected) if self.running.is_empty() && self.waiting.is_empty() => return,
+                Err(TryRecvError::Disconnected)
+                    if self.running.is_empty() && self.waiting.is_empty() =>
+                {
+                    return;
+                }
                 Err(_) if !self.running.is_empty() || !self.waiting.is_empty() => self.step(),
                 Err(_) => match commands.recv() {
                     Ok(command) => self.accept(command),
@@ -78,7 +82,8 @@ impl Worker {
     fn step(&mut self) {
         self.admit();
         let counts = self.share_out();
-        let chosen: Vec<(usize, usize)> = (0..).zip(counts).filter(|&(_, count)| count > 0).collect();
+        let chosen: Vec<(usize, usize)> =
+            (0..).zip(counts).filter(|&(_, count)| count > 0).collect();
         if chosen.is_empty() {
             return;
         }
@@ -193,7 +198,9 @@ impl Worker {
 
     /// Drops the caches of conversations that were idle longest until one more sequence fits.
     fn make_room(&mut self) {
-        while !self.idle.is_empty() && self.running.len() + self.idle.len() >= self.options.sequences {
+        while !self.idle.is_empty()
+            && self.running.len() + self.idle.len() >= self.options.sequences
+        {
             let (_, kept) = self.idle.remove(0);
             self.session.cache().remove(kept.sequence);
         }

@@ -55,8 +55,14 @@ impl Running {
         let Job { prompt, options, conversation, events, clock } = job;
         let tokenizer = tokenizer(file).ok();
         let breakers = tokenizer.map_or(Vec::new(), |tokenizer| {
-            let alone = |text: &&str| tokenizer.encode(text, edgeformer_models::text::AddSpecial::No, false).ok();
-            DRY_BREAKERS.iter().filter_map(alone).filter_map(|tokens| tokens.last().copied()).collect()
+            let alone = |text: &&str| {
+                tokenizer.encode(text, edgeformer_models::text::AddSpecial::Never, false).ok()
+            };
+            DRY_BREAKERS
+                .iter()
+                .filter_map(alone)
+                .filter_map(|tokens| tokens.last().copied())
+                .collect()
         });
         Self {
             sequence,
@@ -67,9 +73,12 @@ impl Running {
             cached_tokens: cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             sampler: Sampler::new(&options.sampling, &prompt, breakers),
-            ends: file.end_tokens(),
+            ends: file.end_tokens().to_vec(),
             ignore_eos: options.ignore_eos,
-            text: Text { detokenizer: tokenizer.map(|tokenizer| tokenizer.stream_after(&prompt)), stop: StopTexts::new(&options.stop) },
+            text: Text {
+                detokenizer: tokenizer.map(|tokenizer| tokenizer.stream_after(&prompt)),
+                stop: StopTexts::new(&options.stop),
+            },
             tokens: prompt,
             events,
             clock,
@@ -103,12 +112,14 @@ impl Running {
         }
         match self.text.push(token)? {
             Released::Stopped(text) => {
-                self.show(text);
+                self.show(&text);
                 Ok(Some(FinishReason::Stop))
             }
             // The reader is gone: nobody waits for the rest.
-            Released::Text(text) if !self.show(text) => Ok(Some(FinishReason::Stop)),
-            Released::Text(_) if self.answer().len() >= self.max_tokens => Ok(Some(FinishReason::Length)),
+            Released::Text(text) if !self.show(&text) => Ok(Some(FinishReason::Stop)),
+            Released::Text(_) if self.answer().len() >= self.max_tokens => {
+                Ok(Some(FinishReason::Length))
+            }
             Released::Text(_) if self.fed >= context => Ok(Some(FinishReason::Length)),
             Released::Text(_) => Ok(None),
         }
@@ -119,14 +130,14 @@ impl Running {
     }
 
     /// Whether the reader is still there.
-    fn show(&self, text: String) -> bool {
-        text.is_empty() || self.events.send(Event::Text(text)).is_ok()
+    fn show(&self, text: &str) -> bool {
+        text.is_empty() || self.events.send(Event::Text(text.to_string())).is_ok()
     }
 
     fn finish(&mut self, reason: FinishReason) {
         // A stop text has taken what was held back with it.
         let rest = self.text.finish();
-        self.show(rest);
+        self.show(&rest);
         let answer = self.answer().to_vec();
         let stats = self.clock.stats(self.prompt_tokens, self.cached_tokens, answer.len());
         self.end_with(Event::Finished(Finish { reason, stats, tokens: answer }));
@@ -149,7 +160,9 @@ const DRY_BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
 
 impl Text {
     fn push(&mut self, token: u32) -> Result<Released> {
-        let Some(detokenizer) = &mut self.detokenizer else { return Ok(Released::Text(String::new())) };
+        let Some(detokenizer) = &mut self.detokenizer else {
+            return Ok(Released::Text(String::new()));
+        };
         Ok(self.stop.push(detokenizer.push(token)))
     }
 

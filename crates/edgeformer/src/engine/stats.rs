@@ -53,7 +53,12 @@ impl Clock {
         self.first.get_or_insert(self.last);
     }
 
-    pub fn stats(&self, prompt_tokens: usize, cached_tokens: usize, generated_tokens: usize) -> Stats {
+    pub fn stats(
+        &self,
+        prompt_tokens: usize,
+        cached_tokens: usize,
+        generated_tokens: usize,
+    ) -> Stats {
         let first = self.first.unwrap_or(self.last);
         Stats {
             prompt_tokens,

@@ -16,7 +16,10 @@ pub(super) enum Released {
 
 impl StopTexts {
     pub fn new(texts: &[String]) -> Self {
-        Self { texts: texts.iter().filter(|text| !text.is_empty()).cloned().collect(), held: String::new() }
+        Self {
+            texts: texts.iter().filter(|text| !text.is_empty()).cloned().collect(),
+            held: String::new(),
+        }
     }
 
     /// Takes a piece and gives what can be shown.
@@ -53,7 +56,8 @@ mod tests {
     use super::*;
 
     fn run(stops: &[&str], pieces: &[&str]) -> (String, bool) {
-        let mut matcher = StopTexts::new(&stops.iter().map(|&stop| stop.to_string()).collect::<Vec<_>>());
+        let mut matcher =
+            StopTexts::new(&stops.iter().map(|&stop| stop.to_string()).collect::<Vec<_>>());
         let mut shown = String::new();
         for piece in pieces {
             match matcher.push(piece) {

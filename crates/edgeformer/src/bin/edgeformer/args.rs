@@ -342,6 +342,8 @@ mod tests {
     fn logit_biases_read_as_in_llama_cpp() {
         assert_eq!(logit_bias("15043+1"), Ok((15043, 1.0)));
         assert_eq!(logit_bias("7-inf"), Ok((7, f32::NEG_INFINITY)));
-        assert!(logit_bias("7").is_err() && logit_bias("x+1").is_err() && logit_bias("7+x").is_err());
+        assert!(
+            logit_bias("7").is_err() && logit_bias("x+1").is_err() && logit_bias("7+x").is_err()
+        );
     }
 }

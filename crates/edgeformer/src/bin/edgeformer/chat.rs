@@ -1,6 +1,8 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use edgeformer::{Conversation, EngineOptions, GenerateOptions, Message};
+use edgeformer_models::atomic::write_atomically;
+use serde_json::json;
 
 use crate::args::Chat;
 use crate::failure::{Failure, Outcome};
@@ -23,7 +25,8 @@ pub fn run(command: &Chat) -> Outcome {
     let config = command.model.config_with(&command.sampling)?;
     let mut options = GenerateOptions::from(&config);
     options.sampling.logit_bias = command.sampling.logit_bias.clone();
-    interrupt::install().map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
+    interrupt::install()
+        .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
     let engine = report::open(&config, &EngineOptions::from(&config))?;
     if !engine.has_chat_template() {
         let remedy = "use generate, or a model that was trained to talk";
@@ -34,7 +37,8 @@ pub fn run(command: &Chat) -> Outcome {
     }
     let conversation = engine.conversation();
     let system = command.system.as_deref();
-    let mut talk = Talk { conversation, options, system, messages: Vec::new(), quiet: config.quiet };
+    let mut talk =
+        Talk { conversation, options, system, messages: Vec::new(), quiet: config.quiet };
     talk.reset();
     while let Some(line) = read_line(config.quiet)? {
         match line.trim() {
@@ -56,15 +60,17 @@ pub fn run(command: &Chat) -> Outcome {
 impl Talk<'_> {
     fn reset(&mut self) {
         self.messages.clear();
-        self.messages.extend(self.system.map(|text| Message { role: "system".into(), content: text.into() }));
+        self.messages.extend(
+            self.system.map(|text| Message { role: "system".into(), content: text.into() }),
+        );
     }
 
     fn save(&self, file: &str) {
-        let written = serde_json::to_vec_pretty(&self.messages)
-            .map_err(io::Error::from)
-            .and_then(|text| edgeformer_models::write_atomically(file.as_ref(), |out| out.write_all(&text)).map_err(io::Error::other));
-        match written {
-            Ok(()) => eprintln!("saved {} messages to {file}", self.messages.len()),
+        let listed: Vec<_> =
+            self.messages.iter().map(|m| json!({ "role": m.role, "content": m.content })).collect();
+        let text = format!("{:#}\n", json!(listed));
+        match write_atomically(file.as_ref(), |out| out.write_all(text.as_bytes())) {
+            Ok(()) => eprintln!("saved {} messages to {file}", listed.len()),
             Err(error) => eprintln!("error: {error}"),
         }
     }

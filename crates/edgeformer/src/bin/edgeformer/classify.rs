@@ -32,7 +32,12 @@ pub fn run(command: &Classify) -> Outcome {
     for Classified { image, classes } in &results {
         output::show(&format!("{image}\n"))?;
         for class in classes {
-            output::show(&format!("  {:5.1} %  {} ({})\n", class.probability * 100.0, class.name, class.index))?;
+            output::show(&format!(
+                "  {:5.1} %  {} ({})\n",
+                class.probability * 100.0,
+                class.name,
+                class.index
+            ))?;
         }
     }
     Ok(())

@@ -24,7 +24,11 @@ pub fn run(command: &Devices) -> Outcome {
             let backend_name = backend.name().to_string();
             match backend.devices() {
                 Ok(devices) => Listed { backend: backend_name, devices, refused: None },
-                Err(error) => Listed { backend: backend_name, devices: Vec::new(), refused: Some(error.to_string()) },
+                Err(error) => Listed {
+                    backend: backend_name,
+                    devices: Vec::new(),
+                    refused: Some(error.to_string()),
+                },
             }
         })
         .collect();
@@ -36,7 +40,10 @@ pub fn run(command: &Devices) -> Outcome {
     }
     for Listed { backend, devices, refused } in &listed {
         for device in devices {
-            output::show(&format!("{backend}/{}  {} (score {})\n", device.id, device.description, device.score))?;
+            output::show(&format!(
+                "{backend}/{}  {} (score {})\n",
+                device.id, device.description, device.score
+            ))?;
             for (name, value) in &device.facts {
                 output::show(&format!("  {name}: {value}\n"))?;
             }

@@ -40,11 +40,18 @@ pub fn run(command: &Generate) -> Outcome {
             output::show(&piece)?;
         }
     }
-    let finish = stream.finish().ok_or_else(|| Failure::Failed("the answer ended without a word".into()))?;
+    let finish =
+        stream.finish().ok_or_else(|| Failure::Failed("the answer ended without a word".into()))?;
     let report = Report::from(finish.stats);
     if command.json {
         let prompt = command.echo.then_some(prompt.as_str());
-        return output::show_json(&Answer { prompt, text: &text, seed: options.sampling.seed, finish, report });
+        return output::show_json(&Answer {
+            prompt,
+            text: &text,
+            seed: options.sampling.seed,
+            finish,
+            report,
+        });
     }
     output::show("\n")?;
     if !config.quiet {

@@ -2,14 +2,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use edgeformer::{CacheFormat, Engine, EngineOptions, Evaluation, peak_resident_bytes};
+use edgeformer_core::Tensor;
 use edgeformer_models::safetensors::{Safetensors, write_safetensors};
 use serde_json::json;
 
 use crate::args::Logits;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::progress::Working;
 use crate::report::{self, mebibytes};
-use crate::output;
 
 pub fn run(command: &Logits) -> Outcome {
     let config = command.model.config()?;
@@ -22,7 +23,8 @@ pub fn run(command: &Logits) -> Outcome {
         ..EngineOptions::from(&config)
     };
     let tokens = command.tokens.as_deref().map(read_tokens).transpose()?;
-    let options = EngineOptions { context: options.context.or(tokens.as_ref().map(Vec::len)), ..options };
+    let options =
+        EngineOptions { context: options.context.or(tokens.as_ref().map(Vec::len)), ..options };
     let engine = report::open(&config, &options)?;
     let working = Working::on("computing", config.quiet);
     let start = Instant::now();
@@ -33,23 +35,39 @@ pub fn run(command: &Logits) -> Outcome {
     let rows = evaluation.rows();
     let name = engine.graph().output.kind.tensor_name();
     // A classifier's one row is written as a vector, as Hugging Face has it for one image.
-    let shape = if command.pixels.is_some() && rows.len() == 1 { vec![rows.width()] } else { vec![rows.len(), rows.width()] };
-    write_safetensors(&command.output, &[(name, &shape, rows.data())])?;
+    let shape = if command.pixels.is_some() && rows.len() == 1 {
+        vec![rows.width()]
+    } else {
+        vec![rows.len(), rows.width()]
+    };
+    let tensor = Tensor::from_f32(shape.clone(), rows.data()).map_err(edgeformer::Error::from)?;
+    write_safetensors(&command.output, &[(name, &tensor)])?;
     if command.json {
         let peak = peak_resident_bytes();
-        return output::show_json(&json!({ "tensor": name, "shape": shape, "seconds": seconds, "peak_resident_bytes": peak }));
+        return output::show_json(
+            &json!({ "tensor": name, "shape": shape, "seconds": seconds, "peak_resident_bytes": peak }),
+        );
     }
     if !config.quiet {
         let peak = peak_resident_bytes().map_or("unknown".into(), mebibytes);
-        eprintln!("{name} {shape:?} in {seconds:.3} s, peak {peak} resident, written to {}", command.output.display());
+        eprintln!(
+            "{name} {shape:?} in {seconds:.3} s, peak {peak} resident, written to {}",
+            command.output.display()
+        );
     }
     Ok(())
 }
 
-fn evaluate(engine: &Engine, command: &Logits, tokens: Option<&[u32]>) -> Result<Evaluation, Failure> {
+fn evaluate(
+    engine: &Engine,
+    command: &Logits,
+    tokens: Option<&[u32]>,
+) -> Result<Evaluation, Failure> {
     match (tokens, &command.pixels) {
         (Some(tokens), _) if engine.graph().vocabulary() > 0 => Ok(engine.evaluate(tokens)?),
-        (None, Some(file)) if engine.graph().vocabulary() == 0 => Ok(engine.evaluate_pixels(read_pixels(file)?)?),
+        (None, Some(file)) if engine.graph().vocabulary() == 0 => {
+            Ok(engine.evaluate_pixels(read_pixels(file)?)?)
+        }
         (Some(_), _) => Err(Failure::Usage("the model takes images: use --pixels".into())),
         (None, _) => Err(Failure::Usage("the model takes text: use --tokens".into())),
     }
@@ -66,13 +84,18 @@ fn read_tokens(text: &str) -> Result<Vec<u32>, Failure> {
 
 fn read_token_file(path: &Path) -> Result<Vec<u32>, Failure> {
     let file = Safetensors::open(path)?;
-    let wrong = |problem: &str| Failure::Failed(format!("{}: tensor \"input_ids\": {problem}", path.display()));
+    let wrong = |problem: &str| {
+        Failure::Failed(format!("{}: tensor \"input_ids\": {problem}", path.display()))
+    };
     let ids = file.integers("input_ids")?.ok_or_else(|| wrong("is missing"))?;
-    ids.iter().map(|&id| u32::try_from(id).map_err(|_| wrong(&format!("{id} is no token id")))).collect()
+    ids.iter()
+        .map(|id| u32::try_from(id).map_err(|_| wrong(&format!("{id} is no token id"))))
+        .collect()
 }
 
 fn read_pixels(path: &Path) -> Result<Vec<f32>, Failure> {
     let file = Safetensors::open(path)?;
-    let missing = || Failure::Failed(format!("{}: tensor \"pixel_values\" is missing", path.display()));
+    let missing =
+        || Failure::Failed(format!("{}: tensor \"pixel_values\" is missing", path.display()));
     Ok(file.tensor("pixel_values").ok_or_else(missing)?.to_f32())
 }

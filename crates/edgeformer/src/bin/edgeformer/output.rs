@@ -25,6 +25,8 @@ pub fn read_stdin() -> Result<String, Failure> {
     io::stdin().lock().read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Failure::Failed(format!("stdin: byte {offset} is not valid UTF-8: convert the text first (iconv -t UTF-8)"))
+        Failure::Failed(format!(
+            "stdin: byte {offset} is not valid UTF-8: convert the text first (iconv -t UTF-8)"
+        ))
     })
 }

@@ -11,7 +11,10 @@ impl Working {
     /// Something of unknown length.
     pub fn on(what: impl Into<String>, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, target(quiet));
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("the template is valid"));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+                .expect("the template is valid"),
+        );
         bar.set_message(what.into());
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
@@ -20,7 +23,8 @@ impl Working {
     /// So many steps.
     pub fn steps(what: impl Into<String>, steps: usize, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target(quiet));
-        let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}").expect("the template is valid");
+        let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len} {eta}")
+            .expect("the template is valid");
         bar.set_style(style);
         bar.set_message(what.into());
         Self(bar)

@@ -29,14 +29,24 @@ impl From<Stats> for Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Stats { prompt_tokens, cached_tokens, generated_tokens, time_to_first_token, .. } = self.stats;
+        let Stats { prompt_tokens, cached_tokens, generated_tokens, time_to_first_token, .. } =
+            self.stats;
         write!(f, "prompt {prompt_tokens} tokens")?;
         if cached_tokens > 0 {
             write!(f, " ({cached_tokens} cached)")?;
         }
-        write!(f, ", {:.1} tokens/s, first token after {time_to_first_token:.3} s; ", self.prompt_tokens_per_second)?;
-        write!(f, "answer {generated_tokens} tokens, {:.1} tokens/s", self.decode_tokens_per_second)?;
-        self.peak_resident_bytes.map_or(Ok(()), |bytes| write!(f, "; peak {} resident", mebibytes(bytes)))
+        write!(
+            f,
+            ", {:.1} tokens/s, first token after {time_to_first_token:.3} s; ",
+            self.prompt_tokens_per_second
+        )?;
+        write!(
+            f,
+            "answer {generated_tokens} tokens, {:.1} tokens/s",
+            self.decode_tokens_per_second
+        )?;
+        self.peak_resident_bytes
+            .map_or(Ok(()), |bytes| write!(f, "; peak {} resident", mebibytes(bytes)))
     }
 }
 
@@ -56,7 +66,10 @@ pub fn open(config: &Config, options: &EngineOptions) -> Result<Engine, Failure>
         eprintln!("{} on {}, {} planned", plan.family, plan.backend, mebibytes(plan.total()));
         engine.refused().iter().for_each(|refusal| eprintln!("not {refusal}"));
         if let Some(excess) = plan.excess() {
-            eprintln!("warning: the plan exceeds available memory by {}: lower --ctx-size", mebibytes(excess));
+            eprintln!(
+                "warning: the plan exceeds available memory by {}: lower --ctx-size",
+                mebibytes(excess)
+            );
         }
     }
     Ok(engine)

@@ -108,9 +108,12 @@ mod tests {
 
     #[test]
     fn suffix_matches_equal_the_plain_search() {
-        for text in [vec![1, 1, 1, 1], vec![1, 2, 1, 2, 1], vec![3, 1, 2, 3, 1, 2], vec![7], vec![]] {
+        for text in [vec![1, 1, 1, 1], vec![1, 2, 1, 2, 1], vec![3, 1, 2, 3, 1, 2], vec![7], vec![]]
+        {
             let plain: Vec<usize> = (0..text.len())
-                .map(|end| (0..=end).take_while(|&k| text[end - k] == text[text.len() - 1 - k]).count())
+                .map(|end| {
+                    (0..=end).take_while(|&k| text[end - k] == text[text.len() - 1 - k]).count()
+                })
                 .collect();
             assert_eq!(suffix_matches(&text), plain, "{text:?}");
         }

@@ -58,7 +58,8 @@ pub(super) fn typical_p(candidates: &mut Vec<Candidate>, p: f32) {
     }
     let shares = softmax(candidates);
     let surprise = |share: f64| if share > 0.0 { -share.ln() } else { f64::INFINITY };
-    let entropy: f64 = shares.iter().filter(|share| **share > 0.0).map(|&share| share * surprise(share)).sum();
+    let entropy: f64 =
+        shares.iter().filter(|share| **share > 0.0).map(|&share| share * surprise(share)).sum();
     let mut order: Vec<usize> = (0..shares.len()).collect();
     let distance = |index: usize| (surprise(shares[index]) - entropy).abs();
     order.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
@@ -85,8 +86,11 @@ mod tests {
 
     /// Candidates with these probabilities, sorted.
     fn candidates(shares: &[f32]) -> Vec<Candidate> {
-        let mut all: Vec<_> =
-            shares.iter().zip(0..).map(|(share, token)| Candidate { token, logit: share.ln() }).collect();
+        let mut all: Vec<_> = shares
+            .iter()
+            .zip(0..)
+            .map(|(share, token)| Candidate { token, logit: share.ln() })
+            .collect();
         top_k(&mut all, 0);
         all
     }

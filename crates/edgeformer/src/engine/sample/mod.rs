@@ -73,7 +73,9 @@ impl Sampler {
 
     fn gather(&mut self, logits: &[f32], banned: &[u32]) -> Result<()> {
         if let Some(token) = logits.iter().position(|logit| logit.is_nan()) {
-            let problem = format!("the logit of token {token} is not a number: the weights are damaged or overflow");
+            let problem = format!(
+                "the logit of token {token} is not a number: the weights are damaged or overflow"
+            );
             return Err(Error::Generation(problem));
         }
         self.candidates.clear();
@@ -94,7 +96,8 @@ impl Sampler {
 
 /// The likeliest token; of equals the first.
 fn greedy(candidates: &[Candidate]) -> u32 {
-    let best = candidates.iter().reduce(|best, next| if next.logit > best.logit { next } else { best });
+    let best =
+        candidates.iter().reduce(|best, next| if next.logit > best.logit { next } else { best });
     best.map_or(0, |best| best.token)
 }
 
@@ -144,7 +147,8 @@ mod tests {
 
     #[test]
     fn draws_follow_the_distribution() {
-        let options = SamplingOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..options() };
+        let options =
+            SamplingOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..options() };
         let mut sampler = sampler(&options);
         // Probabilities 0.8 and 0.2.
         let logits = [0.8f32.ln(), 0.2f32.ln()];
@@ -154,7 +158,11 @@ mod tests {
 
     #[test]
     fn bias_and_bans_change_the_choice() {
-        let options = SamplingOptions { temperature: 0.0, logit_bias: vec![(2, 5.0), (99, 1.0)], ..options() };
+        let options = SamplingOptions {
+            temperature: 0.0,
+            logit_bias: vec![(2, 5.0), (99, 1.0)],
+            ..options()
+        };
         assert_eq!(sampler(&options).next(&[1.0, 0.0, 0.0], &[]).unwrap(), 2);
         assert_eq!(sampler(&options).next(&[1.0, 0.0, 0.0], &[2]).unwrap(), 0);
     }

@@ -14,7 +14,11 @@ pub(super) fn apply(penalties: &Penalties, history: &[u32], candidates: &mut [Ca
     for (token, count) in counts {
         let Some(candidate) = candidates.get_mut(token as usize) else { continue };
         // Dividing a negative logit would raise it.
-        let repeated = if candidate.logit <= 0.0 { candidate.logit * repeat } else { candidate.logit / repeat };
+        let repeated = if candidate.logit <= 0.0 {
+            candidate.logit * repeat
+        } else {
+            candidate.logit / repeat
+        };
         candidate.logit = repeated - count as f32 * frequency - presence;
     }
 }
@@ -24,8 +28,11 @@ mod tests {
     use super::*;
 
     fn logits(penalties: Penalties, history: &[u32]) -> Vec<f32> {
-        let mut candidates: Vec<_> =
-            [2.0, -2.0, 1.0].into_iter().zip(0..).map(|(logit, token)| Candidate { token, logit }).collect();
+        let mut candidates: Vec<_> = [2.0, -2.0, 1.0]
+            .into_iter()
+            .zip(0..)
+            .map(|(logit, token)| Candidate { token, logit })
+            .collect();
         apply(&penalties, history, &mut candidates);
         candidates.iter().map(|candidate| candidate.logit).collect()
     }
