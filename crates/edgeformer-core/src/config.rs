@@ -140,7 +140,11 @@ impl Config {
     /// out of range.
     pub fn load<T: Serialize>(sources: &Sources<'_, T>) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        let named = sources.environment.then(|| std::env::var_os("EDGEFORMER_CONFIG")).flatten().map(PathBuf::from);
+        let named = sources
+            .environment
+            .then(|| std::env::var_os("EDGEFORMER_CONFIG"))
+            .flatten()
+            .map(PathBuf::from);
         figment = match sources.file.or(named.as_deref()) {
             Some(file) if !file.is_file() => {
                 return Err(Error::Config(format!("{}: there is no such file", file.display())));

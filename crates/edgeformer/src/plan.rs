@@ -9,9 +9,6 @@ use crate::{EngineOptions, ModelSource, Result, available_memory};
 /// Memory of the program itself: its code and data, the standard library's buffers, thread stacks.
 const PROGRAM_BYTES: u64 = 5 << 20;
 
-/// Memory of a tokenizer for each token of its vocabulary.
-const TOKENIZER_BYTES_PER_TOKEN: u64 = 40;
-
 /// What an engine will take, known before anything is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -52,7 +49,7 @@ impl Plan {
             backend: chosen.name(),
             session,
             footprint,
-            tokenizer: if options.tokenizer { tokenizer_bytes(file) } else { 0 },
+            tokenizer: if options.tokenizer { file.tokenizer_bytes() } else { 0 },
             program: PROGRAM_BYTES,
             available: available_memory(),
         })
@@ -75,9 +72,4 @@ impl Plan {
         let left = bytes.saturating_sub(fixed);
         left.checked_div(per_token).unwrap_or(self.session.context as u64)
     }
-}
-
-/// Bytes of a tokenizer, about: measured over vocabularies of 32,000 to 151,936 tokens.
-fn tokenizer_bytes(file: &ModelFile) -> u64 {
-    file.model.graph.vocabulary() as u64 * TOKENIZER_BYTES_PER_TOKEN
 }

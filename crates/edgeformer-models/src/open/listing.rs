@@ -1,6 +1,7 @@
 //! What `inspect` prints: metadata and tensors as the files have them.
 
 use super::{ModelFile, SourceKind};
+use crate::gguf::MetadataValue;
 
 /// A tensor as its file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl ModelFile {
             SourceKind::Gguf(gguf) => gguf
                 .metadata()
                 .iter()
-                .map(|(key, value)| (key.to_owned(), shortened(value.describe())))
+                .map(|(key, value)| (key.to_owned(), shortened(shown(&value))))
                 .collect(),
             SourceKind::HuggingFace { config, .. } => {
                 config.iter().map(|(key, value)| (key.clone(), shortened(value.clone()))).collect()
@@ -64,4 +65,21 @@ fn shortened(text: String) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Elements of an array that are listed.
+const LISTED: usize = 8;
+
+/// A value as people write it: an array as its length and first elements.
+fn shown(value: &MetadataValue<'_>) -> String {
+    if let Some(array) = value.as_array() {
+        let first: Vec<String> = array.iter().take(LISTED).map(|element| shown(&element)).collect();
+        let more = if array.len() > LISTED { ", …" } else { "" };
+        return format!("{} of [{}{more}]", array.len(), first.join(", "));
+    }
+    let text = value.as_str().map(str::to_owned);
+    let text = text.or_else(|| value.as_bool().map(|flag| flag.to_string()));
+    let text = text.or_else(|| value.as_integer().map(|number| number.to_string()));
+    let text = text.or_else(|| value.as_f32().map(|number| number.to_string()));
+    text.unwrap_or_else(|| value.describe())
 }

@@ -73,7 +73,7 @@ impl Running {
             cached_tokens: cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             sampler: Sampler::new(&options.sampling, &prompt, breakers),
-            ends: file.end_tokens().to_vec(),
+            ends: file.end_tokens(),
             ignore_eos: options.ignore_eos,
             text: Text {
                 detokenizer: tokenizer.map(|tokenizer| tokenizer.stream_after(&prompt)),

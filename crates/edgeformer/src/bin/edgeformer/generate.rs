@@ -1,3 +1,5 @@
+use std::io::IsTerminal;
+
 use edgeformer::{EngineOptions, Finish, GenerateOptions};
 use serde::Serialize;
 
@@ -53,7 +55,10 @@ pub fn run(command: &Generate) -> Outcome {
             report,
         });
     }
-    output::show("\n")?;
+    // A shell prompt wants a line of its own; a file or a pipe wants the text alone.
+    if std::io::stdout().is_terminal() {
+        output::show("\n")?;
+    }
     if !config.quiet {
         eprintln!("{report}; seed {}", options.sampling.seed);
     }
