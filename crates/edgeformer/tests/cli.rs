@@ -1,4 +1,5 @@
 //! The built binary, end to end.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::Write;

@@ -160,7 +160,7 @@ impl Engine {
         let (events, inbox) = mpsc::channel();
         let job =
             Job { prompt, options: options.clone(), conversation, events, clock: Clock::start() };
-        self.send(Command::Do(Work::Generate(job)))?;
+        self.send(Command::Do(Work::Generate(Box::new(job))))?;
         Ok(TextStream::new(inbox))
     }
 

@@ -19,7 +19,7 @@ pub(super) enum Command {
 
 /// What takes a sequence.
 pub(super) enum Work {
-    Generate(Job),
+    Generate(Box<Job>),
     Evaluate(OwnedInput, Sender<Result<Evaluation>>),
 }
 
@@ -151,7 +151,7 @@ impl Worker {
             && let Some(work) = self.waiting.pop_front()
         {
             match work {
-                Work::Generate(job) => self.start_or_fail(job),
+                Work::Generate(job) => self.start_or_fail(*job),
                 Work::Evaluate(input, reply) => {
                     self.make_room();
                     // A caller that does not wait any more wants no answer.
