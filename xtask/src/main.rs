@@ -3,6 +3,7 @@
 mod arm;
 mod ci;
 mod make_model;
+mod plan_accuracy;
 mod run;
 mod tidy;
 
@@ -28,14 +29,17 @@ enum Task {
     Tidy,
     /// Write a GGUF file with random weights in real shapes
     MakeModel(make_model::MakeModel),
+    /// Compare what `plan` predicts with the memory that runs take
+    PlanAccuracy(plan_accuracy::PlanAccuracy),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Ci(ci) => ci.run(),
         Task::TestArm(arm) => arm.run(),
-        Task::Tidy => tidy::run(),
+        Task::Tidy => tidy::run().inspect(|()| println!("every rule holds")),
         Task::MakeModel(make) => make.run(),
+        Task::PlanAccuracy(accuracy) => accuracy.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ mod shapes;
 mod tensors;
 mod vocabulary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use edgeformer_models::gguf::GgufWriter;
@@ -37,7 +37,24 @@ pub struct MakeModel {
 }
 
 impl MakeModel {
+    /// The model of that name and format, seed 0.
+    pub fn new(name: &str, format: &str, output: &Path) -> Self {
+        Self {
+            name: name.into(),
+            format: format.into(),
+            seed: 0,
+            output: Some(output.into()),
+            quiet: false,
+        }
+    }
+
     pub fn run(&self) -> Result<()> {
+        println!("{}", self.write()?.display());
+        Ok(())
+    }
+
+    /// Writes the file and returns its path.
+    pub fn write(&self) -> Result<PathBuf> {
         let shape = Shape::named(&self.name)?;
         let mixture: Mixture = self.format.parse()?;
         let output = self
@@ -59,8 +76,7 @@ impl MakeModel {
         }
         file.write_file(&output).map_err(|error| error.to_string())?;
         progress.finish_and_clear();
-        println!("{}", output.display());
-        Ok(())
+        Ok(output)
     }
 }
 
