@@ -1,19 +1,31 @@
 use std::sync::Arc;
 
-use edgeformer_core::Registry;
+use edgeformer_core::{Backend, Registry};
 
 use crate::{EngineOptions, Result};
 
-/// The backends that are compiled in.
+type Make = fn(&EngineOptions) -> Result<Arc<dyn Backend>>;
+
+/// The backends that are compiled in: one a cargo feature.
+const BACKENDS: &[Make] = &[
+    #[cfg(feature = "cpu")]
+    cpu,
+];
+
+/// A registry of the backends that are compiled in.
 ///
 /// # Errors
 /// If an option names something the backend does not know, for example an instruction set.
 pub fn builtin(options: &EngineOptions) -> Result<Registry> {
     let mut registry = Registry::default();
-    #[cfg(feature = "cpu")]
-    {
-        let options = edgeformer_backend_cpu::CpuOptions { isa: options.isa.clone() };
-        registry.register(Arc::new(edgeformer_backend_cpu::CpuBackend::new(&options)?));
+    for make in BACKENDS {
+        registry.register(make(options)?);
     }
     Ok(registry)
+}
+
+#[cfg(feature = "cpu")]
+fn cpu(options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    let options = edgeformer_backend_cpu::CpuOptions { isa: options.isa.clone() };
+    Ok(Arc::new(edgeformer_backend_cpu::CpuBackend::new(&options)?))
 }
