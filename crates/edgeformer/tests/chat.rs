@@ -1,6 +1,8 @@
 //! `edgeformer chat`, with the embedded model and a chat template of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ fn talking_model(folder: &Path) -> PathBuf {
 }
 
 fn chat(model: &Path, arguments: &[&str]) -> (Child, ChildStdin) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgeformer"));
+    let mut command = support::edgeformer();
     command.arg("chat").arg("--model").arg(model).args(["--temperature", "0"]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -1,6 +1,8 @@
 //! The built binary, end to end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use edgeformer_conformance::shared;
 use edgeformer_models::safetensors::Safetensors;
 
 fn edgeformer(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgeformer"));
+    let mut command = support::edgeformer();
     command.args(arguments).stdin(Stdio::null());
     // What the developer's shell has set must not decide a test.
     for (name, _) in std::env::vars_os() {
