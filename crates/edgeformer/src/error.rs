@@ -24,6 +24,18 @@ pub enum Error {
         /// Tokens that the context holds.
         context: usize,
     },
+    /// The cache of such a context does not fit into the memory that is available.
+    #[error("a context of {context} tokens takes {needed} bytes beside the weights, {} more than the {available} available: lower --ctx-size to at most {longest}", needed - available)]
+    ContextTooLarge {
+        /// Tokens of context that were asked for.
+        context: usize,
+        /// Bytes of cache, scratch, tokenizer and program.
+        needed: u64,
+        /// Bytes that the system could give.
+        available: u64,
+        /// The longest context that would fit.
+        longest: u64,
+    },
     /// The model computes nonsense.
     #[error("{0}")]
     Generation(String),

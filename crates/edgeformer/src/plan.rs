@@ -4,7 +4,7 @@ use edgeformer_core::{Footprint, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
 use crate::engine::Chosen;
-use crate::{EngineOptions, ModelSource, Result, available_memory};
+use crate::{EngineOptions, Error, ModelSource, Result, available_memory};
 
 /// Memory of the program itself: pages of its code and data, thread stacks, the allocator's slack.
 /// Measured: `cargo xtask plan-accuracy` prints how well the whole plan fits.
@@ -64,6 +64,20 @@ impl Plan {
     /// By how many bytes the plan exceeds what the system could give now.
     pub fn excess(&self) -> Option<u64> {
         self.total().checked_sub(self.available?).filter(|&excess| excess > 0)
+    }
+
+    /// Whether everything but the weights fits into available memory. Weights are mapped: the
+    /// system can drop and read their pages again, slowly; the cache it cannot.
+    ///
+    /// # Errors
+    /// If it does not fit, with the longest context that would.
+    pub(crate) fn check_context(&self) -> Result<()> {
+        let needed = self.total() - self.footprint.weights;
+        let Some(available) = self.available.filter(|&available| needed > available) else {
+            return Ok(());
+        };
+        let longest = self.longest_context(available + self.footprint.weights);
+        Err(Error::ContextTooLarge { context: self.session.context, needed, available, longest })
     }
 
     /// The longest context that would fit into `bytes`, zero if none does.

@@ -133,6 +133,19 @@ fn wrong_input_gets_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn a_context_that_does_not_fit_is_refused_with_one_that_does() {
+    // More than any machine has: 16 million tokens for each of a thousand sequences.
+    let mut command = edgeformer(&["generate", "x", "--ctx-size", "16000000", "--quiet"]);
+    let output = command.env("EDGEFORMER_PARALLEL", "1000").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("16000000 tokens") && stderr.contains("--ctx-size to at most"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn wrong_arguments_get_exit_code_2() {
     assert!(refusal(&["generate", "x", "--temprature", "1"], 2).contains("--temperature"));
     assert!(refusal(&["generate", "x", "--top-p", "7"], 2).contains("top_p"));

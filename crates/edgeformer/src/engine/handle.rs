@@ -36,6 +36,7 @@ impl Engine {
         let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
         let chosen = Chosen::of(&file.model.graph, options)?;
         let plan = Plan::with(&file, &chosen, options)?;
+        plan.check_context()?;
         let session = plan.session.clone();
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
         let (commands, inbox) = mpsc::channel();
