@@ -51,15 +51,12 @@ impl Worker {
     /// Serves until every handle is gone.
     pub fn serve(mut self, commands: &Receiver<Command>) {
         loop {
+            let busy = !self.running.is_empty() || !self.waiting.is_empty();
             match commands.try_recv() {
                 Ok(command) => self.accept(command),
-                Err(TryRecvError::Disconnected)
-                    if self.running.is_empty() && self.waiting.is_empty() =>
-                {
-                    return;
-                }
-                Err(_) if !self.running.is_empty() || !self.waiting.is_empty() => self.step(),
-                Err(_) => match commands.recv() {
+                Err(_) if busy => self.step(),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => match commands.recv() {
                     Ok(command) => self.accept(command),
                     Err(_) => return,
                 },

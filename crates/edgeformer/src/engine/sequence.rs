@@ -3,7 +3,7 @@ use std::sync::mpsc::Sender;
 
 use edgeformer_core::SequenceId;
 use edgeformer_models::ModelFile;
-use edgeformer_models::text::TextStream as Detokenizer;
+use edgeformer_models::text::{AddSpecial, TextStream as Detokenizer, Tokenizer};
 
 use super::generate::{GenerateOptions, tokenizer};
 use super::sample::Sampler;
@@ -54,16 +54,9 @@ impl Running {
     pub fn start(job: Job, file: &Arc<ModelFile>, sequence: SequenceId, cached: usize) -> Self {
         let Job { prompt, options, conversation, events, clock } = job;
         let tokenizer = tokenizer(file).ok();
-        let breakers = tokenizer.map_or(Vec::new(), |tokenizer| {
-            let alone = |text: &&str| {
-                tokenizer.encode(text, edgeformer_models::text::AddSpecial::Never, false).ok()
-            };
-            DRY_BREAKERS
-                .iter()
-                .filter_map(alone)
-                .filter_map(|tokens| tokens.last().copied())
-                .collect()
-        });
+        // Four texts to encode: only for those who asked for DRY.
+        let dry = options.sampling.dry.multiplier > 0.0;
+        let breakers = tokenizer.filter(|_| dry).map_or(Vec::new(), dry_breakers);
         Self {
             sequence,
             conversation,
@@ -157,6 +150,12 @@ impl Running {
 
 /// llama.cpp's `--dry-sequence-breaker` defaults.
 const DRY_BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
+
+/// The tokens that end with a breaker.
+fn dry_breakers(tokenizer: &Tokenizer) -> Vec<u32> {
+    let alone = |text: &&str| tokenizer.encode(text, AddSpecial::Never, false).ok();
+    DRY_BREAKERS.iter().filter_map(alone).filter_map(|tokens| tokens.last().copied()).collect()
+}
 
 impl Text {
     fn push(&mut self, token: u32) -> Result<Released> {
