@@ -55,6 +55,7 @@ pub(crate) fn exact() -> SessionOptions {
         cache_type_k: CacheFormat::F32,
         cache_type_v: CacheFormat::F32,
         page_tokens: 5,
+        ..SessionOptions::default()
     }
 }
 

@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CacheFormat, Device, Error, Graph, KvCache, Model, Outputs, Result, Step};
+use crate::{
+    AttentionMass, CacheFormat, Device, Error, Graph, KvCache, LatentForm, Model, Outputs, Result,
+    Step, Tiers, Visibility,
+};
 
 /// Runs graphs on the devices of one kind.
 pub trait Backend: Send + Sync {
@@ -23,6 +26,15 @@ pub trait Backend: Send + Sync {
         compile: &CompileOptions,
         session: &SessionOptions,
     ) -> Result<Footprint>;
+
+    /// What was chosen for such a session and why, a line each: for people.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
+        let _nothing_to_choose = (model, session);
+        Ok(Vec::new())
+    }
 
     /// Packs the weights and plans the steps.
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>>;
@@ -52,6 +64,18 @@ pub trait Session: Send {
 
     /// The sequences.
     fn cache(&mut self) -> &mut dyn KvCache;
+
+    /// Gives memory that holds nothing of a sequence back to the system: free and retained cache
+    /// pages. Returns how many bytes that were. The next steps may allocate again.
+    fn trim(&mut self) -> u64 {
+        0
+    }
+
+    /// Where attention went since the session was opened, if it was opened with
+    /// [`SessionOptions::observe_attention`].
+    fn attention_mass(&self) -> Option<&AttentionMass> {
+        None
+    }
 }
 
 /// How a program is compiled.
@@ -70,7 +94,7 @@ impl Default for CompileOptions {
 }
 
 /// How a session is opened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionOptions {
     /// Tokens that one sequence may hold.
     pub context: usize,
@@ -87,6 +111,14 @@ pub struct SessionOptions {
     pub cache_type_v: CacheFormat,
     /// Tokens that a cache page holds.
     pub page_tokens: usize,
+    /// What a query sees of the past, where that is less than the model allows.
+    pub visibility: Visibility,
+    /// Where pages go when they do not fit into memory.
+    pub tiers: Tiers,
+    /// How multi-head latent attention is computed.
+    pub latent_form: LatentForm,
+    /// Whether the session records where attention goes ([`Session::attention_mass`]): slow.
+    pub observe_attention: bool,
 }
 
 impl Default for SessionOptions {
@@ -99,6 +131,10 @@ impl Default for SessionOptions {
             cache_type_k: CacheFormat::F16,
             cache_type_v: CacheFormat::F16,
             page_tokens: 64,
+            visibility: Visibility::default(),
+            tiers: Tiers::default(),
+            latent_form: LatentForm::Auto,
+            observe_attention: false,
         }
     }
 }

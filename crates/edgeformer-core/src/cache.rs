@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Names a sequence of one session. Given out by [`KvCache::create`] and [`KvCache::fork`],
 /// never reused within a session.
@@ -16,6 +16,9 @@ impl std::fmt::Display for SequenceId {
 }
 
 /// In which format cached keys, values and latents are kept.
+///
+/// Quantized rows are cut into blocks under one f16 scale: of 32 elements as in GGUF, of 16 or 8
+/// where the row's width asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheFormat {
@@ -23,23 +26,70 @@ pub enum CacheFormat {
     F32,
     /// 16-bit floats: half the memory, relative error 2^-11 an element.
     F16,
+    /// 8-bit codes: 8.5 bits an element.
+    Q8_0,
+    /// 4-bit codes: 4.5 bits an element.
+    Q4_0,
+    /// [`Q4_0`](Self::Q4_0) behind a Hadamard rotation of every head, which spreads outliers over
+    /// the whole row (QuaRot, arXiv 2404.00456, section 4): for keys and latents.
+    Q4_0H,
 }
 
 impl CacheFormat {
-    /// Bytes of one element.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 => 2,
-        }
-    }
+    /// All of them, the most exact first.
+    pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0, Self::Q4_0H];
 
     /// The name that `--cache-type-k` takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+            Self::Q4_0H => "q4_0h",
         }
+    }
+
+    /// The format of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// Whether elements are integer codes under a shared scale.
+    pub fn is_quantized(self) -> bool {
+        matches!(self, Self::Q8_0 | Self::Q4_0 | Self::Q4_0H)
+    }
+
+    /// Elements under one scale in rows of `width`: 1 for floats, the largest of 32, 16 and 8
+    /// that divides `width` for quantized formats, `None` if none does.
+    pub fn block(self, width: usize) -> Option<usize> {
+        if !self.is_quantized() {
+            return Some(1);
+        }
+        [32, 16, 8].into_iter().find(|&block| width.is_multiple_of(block))
+    }
+
+    /// Bytes of a row of `width` elements, its scales counted; `None` if the format has no block
+    /// for that width.
+    pub fn row_bytes(self, width: usize) -> Option<usize> {
+        let scales = 2 * width / self.block(width)?;
+        Some(match self {
+            Self::F32 => 4 * width,
+            Self::F16 => 2 * width,
+            Self::Q8_0 => width + scales,
+            Self::Q4_0 | Self::Q4_0H => width / 2 + scales,
+        })
+    }
+}
+
+impl std::str::FromStr for CacheFormat {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::from_name(name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::Config(format!("unknown cache format {name:?}, known are {known}"))
+        })
     }
 }
 
@@ -70,6 +120,17 @@ pub trait KvCache {
     /// shared prefixes, beams.
     fn fork(&mut self, seq: SequenceId) -> Result<SequenceId>;
 
+    /// Gives an empty sequence the longest beginning of `tokens` that the cache still holds from
+    /// another sequence, in whole pages; returns how many tokens that is. They were computed by
+    /// the same program from the same tokens, so nothing changes but the time it takes.
+    ///
+    /// # Errors
+    /// If `seq` is unknown or not empty.
+    fn adopt(&mut self, seq: SequenceId, tokens: &[u32]) -> Result<usize> {
+        let _nothing_is_shared = tokens;
+        if self.is_empty(seq) { Ok(0) } else { Err(Error::Step(format!("{seq} is not empty"))) }
+    }
+
     /// Drops a sequence and frees the pages that nobody else shares. Unknown sequences are ignored.
     fn remove(&mut self, seq: SequenceId);
 
@@ -87,17 +148,47 @@ pub trait KvCache {
     fn usage(&self) -> CacheUsage;
 }
 
-/// How full a cache is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How full a cache is. Bytes are exact: those of the pages themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CacheUsage {
     /// Live sequences.
     pub sequences: usize,
-    /// Bytes of pages in use, shared pages counted once.
+    /// Bytes of pages in use, shared pages counted once, wherever they lie.
     pub bytes_used: u64,
+    /// Of these, bytes in memory; the rest lies in the spill file.
+    pub bytes_resident: u64,
+    /// Bytes of the spill file that hold pages in use.
+    pub bytes_spilled: u64,
+    /// Bytes of pages that no sequence uses, kept because a later one may begin alike.
+    pub bytes_retained: u64,
     /// Bytes that pages may take at most.
     pub bytes_limit: u64,
     /// Tokens that a page holds.
     pub page_tokens: usize,
     /// Pages in use over all layers.
     pub pages_used: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_formats() {
+        for format in CacheFormat::ALL {
+            assert_eq!(format.name().parse::<CacheFormat>().unwrap(), format);
+        }
+        let error = "q4_1".parse::<CacheFormat>().unwrap_err().to_string();
+        assert!(error.contains("q4_1") && error.contains("q4_0h"), "{error}");
+    }
+
+    #[test]
+    fn rows_take_codes_and_scales() {
+        assert_eq!(CacheFormat::F16.row_bytes(5), Some(10));
+        assert_eq!(CacheFormat::Q8_0.row_bytes(64), Some(68));
+        assert_eq!(CacheFormat::Q4_0.row_bytes(64), Some(36));
+        assert_eq!(CacheFormat::Q4_0H.row_bytes(48), Some(30));
+        assert_eq!(CacheFormat::Q8_0.row_bytes(8), Some(10));
+        assert_eq!(CacheFormat::Q8_0.row_bytes(12), None);
+    }
 }

@@ -16,6 +16,7 @@ mod error;
 mod registry;
 mod rows;
 mod step;
+mod visibility;
 
 pub mod config;
 pub mod graph;
@@ -35,3 +36,7 @@ pub use registry::{Choice, Refusal, Registry, Selection};
 pub use rows::{Rows, RowsMut};
 pub use step::{Input, Outputs, Span, Step, Want};
 pub use tensor::{Model, Tensor, Weight, Weights};
+pub use visibility::{
+    AttentionMass, Eviction, EvictionPolicy, HeadWindows, LatentForm, SlotMass, Tiers, Visibility,
+    Window,
+};

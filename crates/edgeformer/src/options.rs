@@ -77,6 +77,7 @@ impl EngineOptions {
             cache_type_k: self.cache_type_k,
             cache_type_v: self.cache_type_v,
             page_tokens: self.page_tokens,
+            ..SessionOptions::default()
         }
     }
 }

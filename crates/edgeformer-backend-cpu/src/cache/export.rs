@@ -194,7 +194,7 @@ impl Elements {
         page_tokens: usize,
         bytes: &'b [u8],
     ) -> &'b [u8] {
-        let head_bytes = side.dim * self.format().bytes();
+        let head_bytes = side.dim * if self.format() == CacheFormat::F32 { 4 } else { 2 };
         let (row, rest) = bytes.split_at(side.heads * head_bytes);
         for (head, bytes) in row.chunks_exact(head_bytes.max(1)).enumerate() {
             self.store_bytes(side.element(head, token, page_tokens), bytes);
@@ -257,7 +257,7 @@ impl Hashing<&mut (dyn Read + '_)> {
 fn format_code(format: CacheFormat) -> u8 {
     match format {
         CacheFormat::F32 => 0,
-        CacheFormat::F16 => 1,
+        _ => 1,
     }
 }
 

@@ -114,7 +114,8 @@ impl Layout {
 
     /// Bytes of one token in a group, over all its slots.
     pub fn token_bytes(&self, group: &Group) -> u64 {
-        (group.key_elements * self.keys.bytes() + group.value_elements * self.values.bytes()) as u64
+        let bytes = |format: CacheFormat| if format == CacheFormat::F32 { 4 } else { 2 };
+        (group.key_elements * bytes(self.keys) + group.value_elements * bytes(self.values)) as u64
     }
 
     /// Bytes of all pages that may be in use.

@@ -99,6 +99,9 @@ impl PagedCache {
                 return Err(Error::Config(format!("{what} is 0, it must be at least 1")));
             }
         }
+        if options.cache_type_k.is_quantized() || options.cache_type_v.is_quantized() {
+            return Err(Error::Config("cache formats below f16 are not supported yet".into()));
+        }
         let layout = Layout::new(plan, options);
         layout.check()?;
         let pools = layout.groups.iter().map(|group| Pages::new(group, &layout)).collect();
@@ -234,6 +237,7 @@ impl KvCache for PagedCache {
             bytes_limit: self.layout.bytes_limit(),
             page_tokens: self.layout.page_tokens,
             pages_used: groups().map(|(pages, group)| pages.used() * group.slots.len()).sum(),
+            ..CacheUsage::default()
         }
     }
 }

@@ -159,7 +159,7 @@ impl Elements {
     fn zeros((format, len): (CacheFormat, usize)) -> Self {
         match format {
             CacheFormat::F32 => Self::F32(vec![0.0; len]),
-            CacheFormat::F16 => Self::F16(vec![f16::ZERO; len]),
+            _ => Self::F16(vec![f16::ZERO; len]),
         }
     }
 

@@ -13,6 +13,7 @@
 mod activations;
 mod columns;
 mod isa;
+mod kv;
 mod matmul;
 mod q8;
 mod scalar;
@@ -25,6 +26,7 @@ mod x86;
 pub use activations::Activations;
 pub use columns::ColumnsMut;
 pub use isa::Isa;
+pub use kv::{KvRows, Queries, rotation};
 pub use matmul::MatmulKernel;
 pub use q8::{Q8Buffer, Q8Rows};
 pub use table::{Affine, Kernels};

@@ -2,6 +2,7 @@ use edgeformer_core::Format;
 use edgeformer_core::graph::Activation;
 use half::f16;
 
+use super::kv::KvKernels;
 use super::matmul::MatmulFn;
 use super::q8::Q8RowMut;
 use super::{Isa, MatmulKernel, scalar};
@@ -26,6 +27,8 @@ pub struct Kernels {
     pub(super) add: unsafe fn(&mut [f32], &[f32]),
     pub(super) multiply: unsafe fn(&mut [f32], &[f32]),
     pub(super) scale: unsafe fn(&mut [f32], f32),
+    /// On keys and values.
+    pub(super) kv: &'static KvKernels,
 }
 
 /// What a norm does to the normalised row: `x * (weight + offset) + bias`.

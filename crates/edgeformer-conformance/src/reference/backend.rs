@@ -225,9 +225,11 @@ impl KvCache for Past {
         CacheUsage {
             sequences: self.sequences.len(),
             bytes_used: (tokens * size_of::<u32>()) as u64,
+            bytes_resident: (tokens * size_of::<u32>()) as u64,
             bytes_limit: self.limit,
             page_tokens: 1,
             pages_used: tokens,
+            ..CacheUsage::default()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod elementwise;
 mod float;
+pub(super) mod kv;
 mod lanes;
 pub(super) mod normal;
 pub(super) mod quantized;
@@ -34,6 +35,7 @@ pub(super) static TABLE: Kernels = Kernels {
     add: elementwise::add,
     multiply: elementwise::multiply,
     scale: elementwise::scale,
+    kv: &kv::KERNELS,
 };
 
 fn matmul(format: Format) -> MatmulFn {

@@ -25,6 +25,7 @@ fn options() -> SessionOptions {
         cache_type_k: CacheFormat::F32,
         cache_type_v: CacheFormat::F32,
         page_tokens: 4,
+        ..SessionOptions::default()
     }
 }
 

@@ -53,6 +53,7 @@ static TABLE: Kernels = Kernels {
     add: elementwise::add,
     multiply: elementwise::multiply,
     scale: elementwise::scale,
+    kv: &crate::kernels::scalar::kv::KERNELS,
 };
 
 fn matmul(format: Format) -> MatmulFn {
