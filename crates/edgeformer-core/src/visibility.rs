@@ -25,6 +25,15 @@ pub struct Visibility {
     pub eviction: Option<Eviction>,
 }
 
+impl Visibility {
+    /// Whether sequences may grow past the session's context: every layer has a window, and
+    /// sinks with positions inside the cache keep what the model sees within what it knows.
+    pub fn is_endless(&self) -> bool {
+        let bounded = matches!(self.window, Window::Tokens(_) | Window::Adaptive { .. });
+        self.sinks > 0 && bounded
+    }
+}
+
 /// How far back queries see.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
