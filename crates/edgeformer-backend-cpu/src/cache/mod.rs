@@ -37,12 +37,15 @@
 //! | [`reserve`] | all-or-nothing reservation, copy on write |
 //! | [`runs`] | writing and reading keys and values |
 //! | [`export`] | saved sequences |
+//! | [`spill`] | pages in a file |
 
 mod export;
 mod layout;
 mod pages;
 mod reserve;
 mod runs;
+#[cfg_attr(not(test), expect(dead_code, reason = "tiers will use it"))]
+mod spill;
 mod table;
 #[cfg(test)]
 mod tests;
