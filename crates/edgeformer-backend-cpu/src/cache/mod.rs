@@ -37,11 +37,14 @@
 //! | [`reserve`] | all-or-nothing reservation, copy on write |
 //! | [`runs`] | writing and reading keys and values |
 //! | [`export`] | saved sequences |
+//! | [`prefix`] | which pages hold which beginnings |
 //! | [`spill`] | pages in a file |
 
 mod export;
 mod layout;
 mod pages;
+#[cfg_attr(not(test), expect(dead_code, reason = "adopting will use it"))]
+mod prefix;
 mod reserve;
 mod runs;
 #[cfg_attr(not(test), expect(dead_code, reason = "tiers will use it"))]

@@ -57,10 +57,10 @@ impl<B, M> Shared<B, M> {
         }
     }
 
-    fn failed(&self, what: &str, place: Place, error: &io::Error) -> Error {
+    fn failed(&self, what: &str, place: Place, error: &io::Error, advice: &str) -> Error {
         let (folder, Place { offset, len }) = (self.folder.display(), place);
         let problem = format!(
-            "spill file in {folder}: {what} the page of {len} bytes at {offset}: {error}; free space there, spill to another folder or raise the cache's budget"
+            "spill file in {folder}: {what} the page of {len} bytes at {offset}: {error}; {advice}"
         );
         Error::Backend { backend: "cpu".into(), problem }
     }
@@ -81,7 +81,8 @@ impl<B: AsRef<[u8]>, M: Medium> Shared<B, M> {
 
     fn write(&self, place: Place, page: B) {
         let written = guarded(|| self.medium.write_at(page.as_ref(), place.offset));
-        let outcome = written.map_err(|error| self.failed("writing", place, &error));
+        let advice = "free space there, spill to another folder or raise the cache's budget";
+        let outcome = written.map_err(|error| self.failed("writing", place, &error, advice));
         self.lock().end_write(page, outcome);
     }
 
@@ -110,8 +111,9 @@ impl<B: AsRef<[u8]>, M: Medium> Shared<B, M> {
             return Ok(());
         }
         drop(state);
-        guarded(|| self.medium.read_at(to, place.offset + from as u64))
-            .map_err(|error| self.failed("reading", place, &error))
+        guarded(|| self.medium.read_at(to, place.offset + from as u64)).map_err(|error| {
+            self.failed("reading", place, &error, "spill to a folder on a sound disk")
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use crate::cache::spill::Medium;
 
@@ -20,8 +21,10 @@ pub struct Faulty {
 /// Writes wait until it is open.
 #[derive(Default)]
 pub struct Gate {
-    state: Mutex<(bool, bool)>,
+    open: Mutex<bool>,
     opened: Condvar,
+    /// Reads fail.
+    broken: AtomicBool,
 }
 
 pub struct Writes(Arc<AtomicUsize>);
@@ -38,17 +41,19 @@ impl Gate {
     }
 
     pub fn open(&self) {
-        self.state.lock().unwrap().0 = true;
+        *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
 
     pub fn break_reads(&self, broken: bool) {
-        self.state.lock().unwrap().1 = broken;
+        self.broken.store(broken, Ordering::SeqCst);
     }
 
     fn pass(&self) {
-        let state = self.state.lock().unwrap();
-        drop(self.opened.wait_while(state, |(open, _)| !*open).unwrap());
+        let open = self.open.lock().unwrap();
+        // A test that failed before it opened the gate ends all the same.
+        let patience = Duration::from_secs(20);
+        drop(self.opened.wait_timeout_while(open, patience, |open| !*open).unwrap());
     }
 }
 
@@ -81,7 +86,7 @@ impl Faulty {
 
 impl Medium for Faulty {
     fn read_at(&self, to: &mut [u8], offset: u64) -> io::Result<()> {
-        if self.gate.state.lock().unwrap().1 {
+        if self.gate.broken.load(Ordering::SeqCst) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         let bytes = self.bytes.lock().unwrap();

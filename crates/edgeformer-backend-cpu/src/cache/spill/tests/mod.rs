@@ -4,8 +4,8 @@ mod faulty;
 mod properties;
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use edgeformer_core::{Error, Result};
 
@@ -110,14 +110,15 @@ fn freeing_waits_for_a_read_ahead_that_asks_for_the_place() {
 fn a_medium_that_fails_loses_nothing() {
     let mut spill = Spill::on(Faulty::with_room(2), "/full".into()).unwrap();
     let places = [1, 2, 3, 4].map(|seed| spill.write(page(10, seed)));
-    spill.start_read(&places.map(|place| whole(place, place.offset as usize / 409)), Vec::new());
+    let parts: Vec<_> = places.iter().zip([0, 10, 20, 30]).map(|(&p, to)| whole(p, to)).collect();
+    spill.start_read(&parts, Vec::new());
     let buffer = spill.finish_read().unwrap();
     for (index, seed) in [1, 2, 3, 4].into_iter().enumerate() {
         assert_eq!(buffer[index * 10..][..10], *page(10, seed));
         assert_eq!(read(&mut spill, places[index]), *page(10, seed));
     }
     let error = spill.failure().unwrap().to_string();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"backend "cpu": spill file in /full: writing the page of 10 bytes at 8192: no storage space; free space there, spill to another folder or raise the cache's budget"#);
     assert!(spill.failure().is_none());
     // Two were written; those that were not keep their memory until they are freed.
     assert!(spill.reclaim_blocking(10).is_some() && spill.reclaim_blocking(10).is_some());
@@ -146,11 +147,22 @@ fn reads_that_fail_say_so_and_others_go_on() {
     gate.break_reads(true);
     spill.start_read(&[whole(place, 0)], Vec::new());
     let error = spill.finish_read().unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"backend "cpu": spill file in /gone: reading the page of 10 bytes at 0: unexpected end of file; spill to a folder on a sound disk"#);
     assert!(matches!(spill.read_now(place, 0, &mut [0; 10]), Err(Error::Backend { .. })));
     gate.break_reads(false);
     spill.start_read(&[whole(place, 0)], Vec::new());
     assert_eq!(spill.finish_read().unwrap(), *page(10, 1));
+}
+
+#[test]
+fn dropping_ends_the_thread_whatever_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spill = Spill::<Page>::create(folder.path()).unwrap();
+    let places: Vec<_> = (0..100).map(|seed| spill.write(page(10_000, seed))).collect();
+    spill.start_read(&[whole(places[99], 0)], Vec::new());
+    let shared = Arc::downgrade(&spill.shared);
+    drop(spill);
+    assert!(shared.upgrade().is_none());
 }
 
 #[test]
@@ -209,7 +221,7 @@ mod linux {
         let places = [1, 2].map(|seed| spill.write(page(10, seed)));
         assert_eq!(spill.reclaim_blocking(10), None);
         let error = spill.failure().unwrap().to_string();
-        assert!(error.contains(&ErrorKind::StorageFull.to_string()[..8]), "{error}");
+        assert!(error.contains("No space left on device"), "{error}");
         assert_eq!(read(&mut spill, places[0]), *page(10, 1));
         assert_eq!(read(&mut spill, places[1]), *page(10, 2));
     }
