@@ -6,18 +6,14 @@
 
 use std::ops::Range;
 
-use crate::cache::CacheRows;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, KvRows};
 use crate::program::Jobs;
 
 use super::scratch::ThreadScratch;
 
-/// Rows of keys or values, `stride` elements apart.
+/// Rows of keys or values.
 #[derive(Clone, Copy)]
-pub(super) struct Strided<'a> {
-    pub rows: CacheRows<'a>,
-    pub stride: usize,
-}
+pub(super) struct Strided<'a>(pub KvRows<'a>);
 
 /// Keys and values of neighbouring positions.
 pub(super) struct Block<'a> {
@@ -38,34 +34,22 @@ pub(super) struct Scoring {
 impl Strided<'_> {
     /// `out[i]` = `query` times row `first + i`.
     fn dots(&self, kernels: &Kernels, query: &[f32], first: usize, out: &mut [f32]) {
-        let start = |index: usize| (first + index) * self.stride;
-        match self.rows {
-            CacheRows::F32(rows) => {
-                for (index, out) in out.iter_mut().enumerate() {
-                    *out = kernels.dot_f32(query, &rows[start(index)..][..query.len()]);
-                }
-            }
-            CacheRows::F16(rows) => {
-                for (index, out) in out.iter_mut().enumerate() {
-                    *out = kernels.dot_f16(query, &rows[start(index)..][..query.len()]);
-                }
-            }
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = match self.0.from_row(first + index) {
+                KvRows::F32 { data, .. } => kernels.dot_f32(query, &data[..query.len()]),
+                KvRows::F16 { data, .. } => kernels.dot_f16(query, &data[..query.len()]),
+                _ => unreachable!("sessions refuse quantized keys"),
+            };
         }
     }
 
     /// `sum` += `weights[i]` times row `first + i`.
     fn add_weighted(&self, kernels: &Kernels, weights: &[f32], first: usize, sum: &mut [f32]) {
-        let start = |index: usize| (first + index) * self.stride;
-        match self.rows {
-            CacheRows::F32(rows) => {
-                for (index, &weight) in weights.iter().enumerate() {
-                    kernels.axpy_f32(weight, &rows[start(index)..][..sum.len()], sum);
-                }
-            }
-            CacheRows::F16(rows) => {
-                for (index, &weight) in weights.iter().enumerate() {
-                    kernels.axpy_f16(weight, &rows[start(index)..][..sum.len()], sum);
-                }
+        for (index, &weight) in weights.iter().enumerate() {
+            match self.0.from_row(first + index) {
+                KvRows::F32 { data, .. } => kernels.axpy_f32(weight, &data[..sum.len()], sum),
+                KvRows::F16 { data, .. } => kernels.axpy_f16(weight, &data[..sum.len()], sum),
+                _ => unreachable!("sessions refuse quantized values"),
             }
         }
     }

@@ -8,8 +8,8 @@ use edgeformer_core::graph::{Attention, Mask, RowKind, Value};
 use super::attend::{Block, Scoring, Strided, attend};
 use super::rows::StepRows;
 use super::run::Executor;
-use crate::cache::{CacheRows, PagedCache};
-use crate::kernels::ColumnsMut;
+use crate::cache::PagedCache;
+use crate::kernels::{ColumnsMut, KvRows};
 use crate::program::Jobs;
 
 /// Scores times widths that one thread does faster than it can wake another.
@@ -165,18 +165,19 @@ impl<'a> Source<'a> {
         let Attention { key_dim, value_dim, .. } = *self.attention;
         let cached = self.attention.slot.map(|slot| {
             let sequence = self.rows.spans()[span].sequence;
-            self.cache.runs(slot, sequence, positions.clone()).map(move |run| Block {
+            let queries = 0..usize::MAX;
+            self.cache.runs(slot, head, sequence, positions.clone(), queries).map(|run| Block {
                 first: run.first,
                 len: run.len,
-                keys: Strided { rows: run.keys(head), stride: key_dim },
-                values: Strided { rows: run.values(head), stride: value_dim },
+                keys: Strided(run.keys),
+                values: Strided(run.values),
             })
         });
         let buffered = self.attention.slot.is_none().then(|| {
             let start = self.rows.range(self.kind, span).start + positions.start;
-            let side = |rows: Rows<'a>, dim: usize| Strided {
-                rows: CacheRows::F32(&rows.data()[start * rows.width() + head * dim..]),
-                stride: rows.width(),
+            let side = |rows: Rows<'a>, dim: usize| {
+                let data = &rows.data()[start * rows.width() + head * dim..];
+                Strided(KvRows::F32 { data, stride: rows.width() })
             };
             Block {
                 first: positions.start,

@@ -55,8 +55,8 @@ impl Executor<'_> {
                 // Queries lie head after head.
                 |query| 0..tile.position + query % tile.rows + 1,
                 |positions| {
-                    cache.runs(attention.slot, sequence, positions).map(move |run| {
-                        let rows = Strided { rows: run.keys(0), stride: jobs.key_dim };
+                    cache.runs(attention.slot, 0, sequence, positions, 0..usize::MAX).map(|run| {
+                        let rows = Strided(run.keys);
                         Block { first: run.first, len: run.len, keys: rows, values: rows }
                     })
                 },

@@ -25,7 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use edgeformer_core::{KvCache, Outputs, Result, Session, SessionOptions, Step};
+use edgeformer_core::{Error, KvCache, Outputs, Result, Session, SessionOptions, Step};
 
 use crate::cache::PagedCache;
 use crate::program::{CpuProgram, ScratchPlan};
@@ -49,8 +49,12 @@ pub(crate) struct CpuSession {
 
 impl CpuSession {
     pub fn new(program: Arc<CpuProgram>, options: &SessionOptions) -> Result<Self> {
+        if options.cache_type_k.is_quantized() || options.cache_type_v.is_quantized() {
+            return Err(Error::Config("cache formats below f16 are not supported yet".into()));
+        }
+        let plan = &program.model.graph.cache;
+        let cache = PagedCache::new(plan, options, program.fingerprint, program.kernels)?;
         let plan = program.scratch(options)?;
-        let cache = PagedCache::new(&program.model.graph.cache, options, program.fingerprint)?;
         Ok(Self {
             buffers: scratch::buffers(&plan)?,
             scratch: Scratch::new(&program, &plan, options.context)?,
@@ -118,5 +122,9 @@ impl Session for CpuSession {
 
     fn cache(&mut self) -> &mut dyn KvCache {
         &mut self.cache
+    }
+
+    fn trim(&mut self) -> u64 {
+        self.cache.trim()
     }
 }
