@@ -90,12 +90,7 @@ impl Votes {
         };
     }
 
-    pub fn gather(
-        &mut self,
-        slot: CacheSlot,
-        sequence: SequenceId,
-        block: usize,
-    ) -> Gathers<'_> {
+    pub fn gather(&mut self, slot: CacheSlot, sequence: SequenceId, block: usize) -> Gathers<'_> {
         let slot = slot.0 as usize;
         let Some(Received { votes, voters, .. }) = self.sequences.get_mut(&sequence) else {
             return Gathers::None;
@@ -173,7 +168,8 @@ impl Votes {
         self.ranked.extend(old.iter().copied().zip(oldest..));
         if heavy < self.ranked.len() {
             // The heaviest first; of equal ones the newest.
-            self.ranked.select_nth_unstable_by(heavy, |a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+            self.ranked
+                .select_nth_unstable_by(heavy, |a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         }
         self.kept.clear();
         self.kept.extend(self.ranked[..heavy].iter().map(|&(_, position)| position));
