@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use edgeformer_core::graph::{CachePlan, CacheSlot};
+use edgeformer_core::graph::{CachePlan, CacheSlot, SlotPlan};
 use edgeformer_core::{CacheFormat, KvCache, Rows, SequenceId, SessionOptions};
 use half::f16;
 
-use crate::cache::{CacheRows, PagedCache};
+use crate::cache::PagedCache;
+use crate::cache::layout::Form;
+use crate::kernels::KvRows;
 
 /// A cache and what should be in it.
 pub(super) struct Checked {
@@ -35,7 +37,7 @@ fn visible(len: usize, window: Option<usize>) -> usize {
 
 impl Checked {
     pub fn new(plan: CachePlan, options: SessionOptions) -> Self {
-        let cache = PagedCache::new(&plan, &options, 7).unwrap();
+        let cache = super::open(&plan, &options, 7).unwrap();
         Self { cache, plan, options, sequences: BTreeMap::new(), drawn: 0 }
     }
 
@@ -145,7 +147,7 @@ impl Checked {
         let mut bytes = Vec::new();
         self.cache.export(seq, &mut bytes).unwrap();
         let options = SessionOptions { page_tokens, ..self.options.clone() };
-        let mut other = PagedCache::new(&self.plan, &options, 7).unwrap();
+        let mut other = super::open(&self.plan, &options, 7).unwrap();
         let there = other.import(&mut bytes.as_slice()).unwrap();
         assert_eq!(other.len(there), self.sequences[&seq].len);
         let mut again = Vec::new();
@@ -186,24 +188,27 @@ impl Checked {
         let plain = &self.sequences[&seq];
         for (slot, layout) in self.plan.slots.iter().enumerate() {
             let mut next = visible(plain.len, layout.window()).min(end);
-            for run in self.cache.runs(CacheSlot(slot as u32), seq, next..end) {
-                assert_eq!(run.first, next, "runs ascend without gaps");
-                let rows = &plain.rows[slot][next..next + run.len];
-                let heads = match *layout {
-                    edgeformer_core::graph::SlotPlan::KeyValue { heads, .. } => heads,
-                    edgeformer_core::graph::SlotPlan::Latent { .. } => 1,
-                };
-                for head in 0..heads {
+            let heads = heads(layout);
+            let start = next;
+            for head in 0..heads {
+                next = start;
+                let runs =
+                    self.cache.runs(CacheSlot(slot as u32), head, seq, start..end, end..end + 1);
+                for run in runs {
+                    assert_eq!(run.first, next, "runs ascend without gaps");
+                    let rows = &plain.rows[slot][next..next + run.len];
                     let part = |row: &Vec<f32>| {
                         let dim = row.len() / heads;
                         row[head * dim..][..dim].to_vec()
                     };
                     let keys: Vec<f32> = rows.iter().flat_map(|(key, _)| part(key)).collect();
                     let values: Vec<f32> = rows.iter().flat_map(|(_, value)| part(value)).collect();
-                    same(run.keys(head), &keys, self.options.cache_type_k);
-                    same(run.values(head), &values, self.options.cache_type_v);
+                    same(run.keys, &keys, self.options.cache_type_k);
+                    if !values.is_empty() {
+                        same(run.values, &values, self.options.cache_type_v);
+                    }
+                    next += run.len;
                 }
-                next += run.len;
             }
             assert_eq!(next, end, "runs cover what is asked for");
         }
@@ -212,28 +217,41 @@ impl Checked {
     /// Every listed page has as many owners as lists, and no other page is in use.
     fn check_owners(&self) {
         let mut pages_used = 0;
-        for (group, layout) in self.cache.layout.groups.iter().enumerate() {
-            let pages: BTreeSet<u32> = self
-                .cache
-                .sequences
-                .values()
-                .flat_map(|sequence| sequence.tables[group].pages())
-                .map(|page| page.number())
-                .collect();
-            pages_used += pages.len() * layout.slots.len();
-            assert_eq!(self.cache.pools[group].used(), pages.len());
+        let mut bytes_used = 0;
+        for (index, group) in self.cache.layout.groups.iter().enumerate() {
+            for form in Form::ALL {
+                let Some(pool) = group.pool(form) else { continue };
+                let tables = self.cache.sequences.values().map(|sequence| &sequence.tables[index]);
+                let entries = tables.flat_map(|table| table.entries(group));
+                let pages: BTreeSet<u32> = entries
+                    .filter_map(|(_, entry)| entry.get(form))
+                    .map(|page| page.number())
+                    .collect();
+                pages_used += pages.len() * group.parts.len();
+                bytes_used += pages.len() * group.of_form(form).bytes;
+                assert_eq!(self.cache.pools.all[pool].used(), pages.len());
+            }
         }
-        assert_eq!(self.cache.usage().pages_used, pages_used);
-        assert!(self.cache.usage().bytes_used <= self.cache.usage().bytes_limit);
+        let usage = self.cache.usage();
+        assert_eq!(usage.pages_used, pages_used);
+        assert_eq!(usage.bytes_used, bytes_used as u64);
+        assert!(usage.bytes_used <= usage.bytes_limit);
     }
 }
 
-fn same(found: CacheRows<'_>, expected: &[f32], format: CacheFormat) {
+fn heads(slot: &SlotPlan) -> usize {
+    match *slot {
+        SlotPlan::KeyValue { heads, .. } => heads,
+        SlotPlan::Latent { .. } => 1,
+    }
+}
+
+fn same(found: KvRows<'_>, expected: &[f32], format: CacheFormat) {
     match (found, format) {
-        (CacheRows::F32(found), CacheFormat::F32) => assert_eq!(found, expected),
-        (CacheRows::F16(found), CacheFormat::F16) => {
+        (KvRows::F32 { data, .. }, CacheFormat::F32) => assert_eq!(data, expected),
+        (KvRows::F16 { data, .. }, CacheFormat::F16) => {
             let expected: Vec<f16> = expected.iter().map(|&value| f16::from_f32(value)).collect();
-            assert_eq!(found, expected);
+            assert_eq!(data, expected);
         }
         (found, format) => panic!("{found:?} is not {}", format.name()),
     }
