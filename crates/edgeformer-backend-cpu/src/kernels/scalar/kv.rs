@@ -175,7 +175,7 @@ fn store_q4(row: &[f32], block: usize, codes: &mut [u8], scales: &mut [f16]) {
 }
 
 /// Zero where codes under such a scale say nothing.
-fn inverse(scale: f32) -> f32 {
+pub(in crate::kernels) fn inverse(scale: f32) -> f32 {
     let inverse = 1.0 / scale;
     if inverse.is_finite() { inverse } else { 0.0 }
 }
@@ -201,7 +201,7 @@ fn decode_rows(rows: KvRows<'_>, width: usize, out: &mut [f32]) {
     }
 }
 
-fn hadamard(x: &mut [f32], group: usize) {
+pub(in crate::kernels) fn hadamard(x: &mut [f32], group: usize) {
     let norm = 1.0 / (group as f32).sqrt();
     for part in x.chunks_exact_mut(group) {
         let mut span = 1;
