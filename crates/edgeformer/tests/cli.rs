@@ -222,8 +222,17 @@ fn inspect_shows_tensors_and_graphs() {
 #[test]
 fn help_texts_are_complete() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["generate", "chat", "embed", "logits", "classify", "inspect", "devices", "plan"]
-    {
+    for command in [
+        "generate",
+        "chat",
+        "embed",
+        "logits",
+        "classify",
+        "inspect",
+        "devices",
+        "plan",
+        "tune-window",
+    ] {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));
     }
 }

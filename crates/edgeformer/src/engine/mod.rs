@@ -5,10 +5,12 @@
 //! of the step.
 
 mod choose;
+mod conversation;
 mod evaluate;
 mod generate;
 mod handle;
 mod sample;
+mod saved;
 mod schedule;
 mod sequence;
 mod stats;
@@ -16,9 +18,10 @@ mod stop;
 mod stream;
 
 pub(crate) use choose::Chosen;
+pub use conversation::Conversation;
 pub use evaluate::Evaluation;
 pub use generate::{GenerateOptions, Prompt};
-pub use handle::{Conversation, Engine};
+pub use handle::Engine;
 pub use sample::{Dry, Penalties, SamplingOptions};
 pub use stats::Stats;
 pub use stream::{Finish, FinishReason, TextStream};

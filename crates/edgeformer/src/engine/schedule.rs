@@ -1,26 +1,62 @@
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
-use edgeformer_core::{Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want};
+use edgeformer_core::{
+    AttentionMass, CacheUsage, Input, Outputs, SequenceId, Session, SessionOptions, Span, Step,
+    Want,
+};
 use edgeformer_models::ModelFile;
 
 use super::evaluate::{Evaluation, OwnedInput, evaluate};
+use super::saved;
 use super::sequence::{Job, Running};
 use super::stream::Event;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What the handle asks of the worker.
 pub(super) enum Command {
     Do(Work),
     /// A conversation is over.
     Forget(u64),
+    /// Answered between two steps.
+    Ask(Question),
+}
+
+/// What the worker knows of its session.
+pub(super) enum Question {
+    Usage(Sender<CacheUsage>),
+    Trim(Sender<u64>),
+    Mass(Sender<Option<AttentionMass>>),
 }
 
 /// What takes a sequence.
 pub(super) enum Work {
     Generate(Box<Job>),
     Evaluate(OwnedInput, Sender<Result<Evaluation>>),
+    /// Keeps the cache of a conversation in a file.
+    Save(Saved),
+    /// Gives a conversation the cache that a file holds.
+    Load(Saved),
+}
+
+/// The file of a conversation's cache; the answer is the number of its tokens.
+pub(super) struct Saved {
+    pub conversation: u64,
+    pub path: PathBuf,
+    pub reply: Sender<Result<usize>>,
+}
+
+impl Work {
+    /// The conversation that it is a part of. Its parts are done one after the other.
+    fn conversation(&self) -> Option<u64> {
+        match self {
+            Self::Generate(job) => job.conversation,
+            Self::Evaluate(..) => None,
+            Self::Save(saved) | Self::Load(saved) => Some(saved.conversation),
+        }
+    }
 }
 
 /// Owns the session and serves the commands.
@@ -67,12 +103,28 @@ impl Worker {
     fn accept(&mut self, command: Command) {
         match command {
             Command::Do(work) => self.waiting.push_back(work),
-            Command::Forget(conversation) => {
-                if let Some(kept) = self.take_idle(conversation) {
-                    self.session.cache().remove(kept.sequence);
-                }
-            }
+            Command::Forget(conversation) => self.forget(conversation),
+            Command::Ask(question) => self.tell(question),
         }
+    }
+
+    fn forget(&mut self, conversation: u64) {
+        if let Some(kept) = self.take_idle(conversation) {
+            self.session.cache().remove(kept.sequence);
+        }
+        // An answer that is still written has no next turn to keep its cache for.
+        for running in &mut self.running {
+            running.conversation = running.conversation.filter(|&known| known != conversation);
+        }
+    }
+
+    /// A caller that does not wait any more wants no answer.
+    fn tell(&mut self, question: Question) {
+        let _gone = match question {
+            Question::Usage(reply) => reply.send(self.session.cache().usage()).is_err(),
+            Question::Trim(reply) => reply.send(self.session.trim()).is_err(),
+            Question::Mass(reply) => reply.send(self.session.attention_mass().cloned()).is_err(),
+        };
     }
 
     /// One ragged step: admits what fits, runs it, advances every answer.
@@ -123,12 +175,13 @@ impl Worker {
             })
             .collect();
         self.session.run(&Step { spans: &spans }, &mut self.outputs)?;
+        let limit = longest(&self.options);
         for (span, &(index, count)) in chosen.iter().enumerate() {
             let running = &mut self.running[index];
             running.fed += count;
             let logits = self.outputs.span(span);
             if !logits.is_empty() {
-                running.advance(logits.row(0), self.options.context);
+                running.advance(logits.row(0), limit);
             }
         }
         Ok(())
@@ -145,7 +198,7 @@ impl Worker {
     /// Takes on waiting work while there is room.
     fn admit(&mut self) {
         while self.running.len() < self.options.sequences
-            && let Some(work) = self.waiting.pop_front()
+            && let Some(work) = self.next_work()
         {
             match work {
                 Work::Generate(job) => self.start_or_fail(*job),
@@ -154,8 +207,47 @@ impl Worker {
                     // A caller that does not wait any more wants no answer.
                     let _gone = reply.send(evaluate(self.session.as_mut(), &input, &self.options));
                 }
+                Work::Save(saved) => {
+                    let _gone = saved.reply.send(self.save(saved.conversation, &saved.path));
+                }
+                Work::Load(saved) => {
+                    let _gone = saved.reply.send(self.load(saved.conversation, &saved.path));
+                }
             }
         }
+    }
+
+    /// The first waiting work that can start: not while its conversation is still answering.
+    fn next_work(&mut self) -> Option<Work> {
+        let is_running =
+            |wanted| self.running.iter().any(|running| running.conversation == Some(wanted));
+        let can_start = |work: &Work| work.conversation().is_none_or(|wanted| !is_running(wanted));
+        let index = self.waiting.iter().position(can_start)?;
+        self.waiting.remove(index)
+    }
+
+    fn save(&mut self, conversation: u64, path: &Path) -> Result<usize> {
+        let kept = self.idle.iter().find(|&&(known, _)| known == conversation);
+        let Some((_, Kept { sequence, tokens })) = kept.filter(|(_, kept)| !kept.tokens.is_empty())
+        else {
+            return Err(Error::Request(format!(
+                "there is nothing to save to {}: the conversation has no cache",
+                path.display()
+            )));
+        };
+        saved::save(path, tokens, *sequence, self.session.cache())?;
+        Ok(tokens.len())
+    }
+
+    fn load(&mut self, conversation: u64, path: &Path) -> Result<usize> {
+        if let Some(kept) = self.take_idle(conversation) {
+            self.session.cache().remove(kept.sequence);
+        }
+        self.make_room();
+        let (sequence, tokens) = saved::load(path, self.session.cache())?;
+        let count = tokens.len();
+        self.idle.push((conversation, Kept { sequence, tokens }));
+        Ok(count)
     }
 
     fn start_or_fail(&mut self, job: Job) {
@@ -172,11 +264,25 @@ impl Worker {
             Some(continued) => continued,
             None => {
                 self.make_room();
-                (self.session.cache().create()?, 0)
+                self.begin(&job.prompt)?
             }
         };
         self.running.push(Running::start(job, &self.file, sequence, cached));
         Ok(())
+    }
+
+    /// A new sequence, which takes over what the cache still holds of such a beginning.
+    fn begin(&mut self, prompt: &[u32]) -> Result<(SequenceId, usize)> {
+        let cache = self.session.cache();
+        let sequence = cache.create()?;
+        // The last token is run again: its logits are what the answer starts from.
+        match cache.adopt(sequence, &prompt[..prompt.len() - 1]) {
+            Ok(cached) => Ok((sequence, cached)),
+            Err(error) => {
+                cache.remove(sequence);
+                Err(error.into())
+            }
+        }
     }
 
     /// Cuts a kept cache back to what `prompt` starts with. `None` if nothing of it is of use.
@@ -219,4 +325,9 @@ impl Worker {
         let index = self.idle.iter().position(|&(known, _)| known == conversation)?;
         Some(self.idle.remove(index).1)
     }
+}
+
+/// Tokens that a sequence may have at most; `None` where it goes on without end.
+pub(super) fn longest(options: &SessionOptions) -> Option<usize> {
+    (!options.visibility.is_endless()).then_some(options.context)
 }
