@@ -30,7 +30,7 @@ fn talking_model(folder: &Path) -> PathBuf {
 }
 
 fn chat(model: &Path, arguments: &[&str]) -> (Child, ChildStdin) {
-    let mut command = support::edgeformer();
+    let mut command = support::binary();
     command.arg("chat").arg("--model").arg(model).args(["--temperature", "0"]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
