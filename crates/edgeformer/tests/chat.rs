@@ -89,6 +89,24 @@ fn reset_forgets_the_talk() {
 }
 
 #[test]
+fn a_saved_talk_is_computed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = talking_model(folder.path());
+    let file = folder.path().join("talk.cache");
+    let arguments = ["-n", "12", "--prompt-cache", file.to_str().unwrap()];
+    let first = talk(&model, &arguments, &["Who is there?"]);
+    let again = talk(&model, &arguments, &["Who is there?"]);
+    assert_eq!(again.stdout, first.stdout);
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(told.contains("restored") && told.contains("cached"), "{told}");
+    // Nothing was said, nothing is saved anew.
+    let saved = fs::read(&file).unwrap();
+    let told = String::from_utf8(talk(&model, &arguments, &[]).stderr).unwrap();
+    assert!(told.contains("restored") && !told.contains("saved"), "{told}");
+    assert_eq!(fs::read(&file).unwrap(), saved);
+}
+
+#[test]
 fn mistakes_are_told_and_the_talk_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let model = talking_model(folder.path());

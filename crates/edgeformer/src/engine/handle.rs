@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-use edgeformer_core::{AttentionMass, CacheUsage, Graph, Refusal, SessionOptions};
+use edgeformer_core::{AttentionMass, CacheUsage, Graph, Refusal, Session, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
 use super::choose::Chosen;
@@ -38,23 +38,32 @@ impl Engine {
         let chosen = Chosen::of(&file.model.graph, options)?;
         let plan = Plan::with(&file, &chosen, options)?;
         plan.check()?;
-        let session = plan.session.clone();
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
+        let session = program.open(&plan.session)?;
+        Self::serve(file, plan, chosen.choice.refused, session)
+    }
+
+    /// Starts the worker that serves a session.
+    pub(super) fn serve(
+        file: ModelFile,
+        plan: Plan,
+        refused: Vec<Refusal>,
+        session: Box<dyn Session>,
+    ) -> Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let file = Arc::new(file);
-        let worker = Worker::new(program.open(&session)?, session.clone(), file.clone());
+        let worker = Worker::new(session, plan.session.clone(), file.clone());
         let worker = std::thread::Builder::new()
             .name("edgeformer-engine".into())
-            .spawn(move || worker.serve(&inbox));
-        let worker = worker.map_err(edgeformer_core::Error::from)?;
-        let (commands, worker) = (Some(commands), Some(worker));
+            .spawn(move || worker.serve(&inbox))
+            .map_err(edgeformer_core::Error::from)?;
         Ok(Self {
             file,
-            session,
+            session: plan.session.clone(),
             plan,
-            refused: chosen.choice.refused,
-            commands,
-            worker,
+            refused,
+            commands: Some(commands),
+            worker: Some(worker),
             conversations: AtomicU64::new(0),
         })
     }

@@ -16,6 +16,8 @@ mod sequence;
 mod stats;
 mod stop;
 mod stream;
+#[cfg(all(test, feature = "embedded-model", feature = "cpu"))]
+mod tests;
 
 pub(crate) use choose::Chosen;
 pub use conversation::Conversation;

@@ -112,10 +112,15 @@ impl Worker {
         if let Some(kept) = self.take_idle(conversation) {
             self.session.cache().remove(kept.sequence);
         }
-        // An answer that is still written has no next turn to keep its cache for.
-        for running in &mut self.running {
-            running.conversation = running.conversation.filter(|&known| known != conversation);
-        }
+        // Answers that are still to come have no next turn to keep their cache for.
+        let jobs = self.waiting.iter_mut().filter_map(|work| match work {
+            Work::Generate(job) => Some(&mut job.conversation),
+            _ => None,
+        });
+        let running = self.running.iter_mut().map(|running| &mut running.conversation);
+        jobs.chain(running).for_each(|known| {
+            *known = known.filter(|&known| known != conversation);
+        });
     }
 
     /// A caller that does not wait any more wants no answer.

@@ -1,7 +1,12 @@
 //! The built binary, end to end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod budget;
+mod cache;
+mod prompt_cache;
+#[path = "../support/mod.rs"]
 mod support;
+mod tune_window;
 
 use std::fs;
 use std::io::Write;
