@@ -27,16 +27,16 @@ use crate::kernels::Kernels;
 use crate::pool::Pool;
 use crate::session::CpuSession;
 
-pub(crate) use attention::Jobs;
+pub(crate) use attention::{Jobs, KEYS, ThreadRoom, is_watched};
 pub(crate) use buffers::{BufferPlan, Capacity, Place};
-pub(crate) use compile::{Action, Code, Experts, Instruction};
-pub(crate) use latent::UpProjections;
+pub(crate) use compile::{Action, Code, Experts, Instruction, QueryRope};
+pub(crate) use latent::{LatentCost, UpProjections};
 pub(crate) use linear::{Linear, Tile};
 pub(crate) use matrix::Table;
 pub(crate) use needs::Needs;
 pub(crate) use rope::RopeTable;
 pub(crate) use schedule::Schedule;
-pub(crate) use scratch::{ExpertRoom, ScratchPlan, ThreadRoom};
+pub(crate) use scratch::{ExpertRoom, ScratchPlan};
 
 /// A compiled model. Sessions share it and its threads: they take turns, op by op.
 pub(crate) struct CpuProgram {
