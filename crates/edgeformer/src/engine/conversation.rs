@@ -3,8 +3,8 @@ use std::sync::mpsc;
 
 use super::generate::{GenerateOptions, Prompt};
 use super::handle::Engine;
-use super::schedule::{Command, Saved, Work};
 use super::stream::TextStream;
+use super::work::{Command, Saved, Work};
 use crate::{Error, Result};
 
 /// Turns that share a cache, one after the other. Made by [`Engine::conversation`].

@@ -10,10 +10,11 @@ use super::choose::Chosen;
 use super::conversation::Conversation;
 use super::evaluate::{Evaluation, OwnedInput};
 use super::generate::{self, GenerateOptions, Prompt};
-use super::schedule::{Command, Question, Work, Worker, longest};
+use super::schedule::{Worker, longest};
 use super::sequence::Job;
 use super::stats::Clock;
 use super::stream::TextStream;
+use super::work::{Command, Question, Work};
 use crate::{EngineOptions, Error, ModelSource, Plan, Result};
 
 /// A model that is open and serves: share it between threads, ask it for several answers at once.

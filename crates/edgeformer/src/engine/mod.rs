@@ -9,6 +9,7 @@ mod conversation;
 mod evaluate;
 mod generate;
 mod handle;
+mod kept;
 mod sample;
 mod saved;
 mod schedule;
@@ -18,6 +19,7 @@ mod stop;
 mod stream;
 #[cfg(all(test, feature = "embedded-model", feature = "cpu"))]
 mod tests;
+mod work;
 
 pub(crate) use choose::Chosen;
 pub use conversation::Conversation;

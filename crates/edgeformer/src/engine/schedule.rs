@@ -1,63 +1,16 @@
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 
-use edgeformer_core::{
-    AttentionMass, CacheUsage, Input, Outputs, SequenceId, Session, SessionOptions, Span, Step,
-    Want,
-};
+use edgeformer_core::{Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want};
 use edgeformer_models::ModelFile;
 
-use super::evaluate::{Evaluation, OwnedInput, evaluate};
-use super::saved;
+use super::evaluate::evaluate;
+use super::kept::KeptCaches;
 use super::sequence::{Job, Running};
 use super::stream::Event;
-use crate::{Error, Result};
-
-/// What the handle asks of the worker.
-pub(super) enum Command {
-    Do(Work),
-    /// A conversation is over.
-    Forget(u64),
-    /// Answered between two steps.
-    Ask(Question),
-}
-
-/// What the worker knows of its session.
-pub(super) enum Question {
-    Usage(Sender<CacheUsage>),
-    Trim(Sender<u64>),
-    Mass(Sender<Option<AttentionMass>>),
-}
-
-/// What takes a sequence.
-pub(super) enum Work {
-    Generate(Box<Job>),
-    Evaluate(OwnedInput, Sender<Result<Evaluation>>),
-    /// Keeps the cache of a conversation in a file.
-    Save(Saved),
-    /// Gives a conversation the cache that a file holds.
-    Load(Saved),
-}
-
-/// The file of a conversation's cache; the answer is the number of its tokens.
-pub(super) struct Saved {
-    pub conversation: u64,
-    pub path: PathBuf,
-    pub reply: Sender<Result<usize>>,
-}
-
-impl Work {
-    /// The conversation that it is a part of. Its parts are done one after the other.
-    fn conversation(&self) -> Option<u64> {
-        match self {
-            Self::Generate(job) => job.conversation,
-            Self::Evaluate(..) => None,
-            Self::Save(saved) | Self::Load(saved) => Some(saved.conversation),
-        }
-    }
-}
+use super::work::{Command, Question, Saved, Work};
+use crate::Result;
 
 /// Owns the session and serves the commands.
 pub(super) struct Worker {
@@ -66,22 +19,15 @@ pub(super) struct Worker {
     file: Arc<ModelFile>,
     waiting: VecDeque<Work>,
     running: Vec<Running>,
-    /// Conversations whose cache is kept for their next turn, the least recently used first.
-    idle: Vec<(u64, Kept)>,
+    /// Of conversations that wait for their next turn.
+    kept: KeptCaches,
     outputs: Outputs,
-}
-
-/// The cache of a conversation between two turns.
-struct Kept {
-    sequence: SequenceId,
-    /// What it holds.
-    tokens: Vec<u32>,
 }
 
 impl Worker {
     pub fn new(session: Box<dyn Session>, options: SessionOptions, file: Arc<ModelFile>) -> Self {
-        let (waiting, running, idle) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { session, options, file, waiting, running, idle, outputs: Outputs::default() }
+        let (waiting, running, kept) = (VecDeque::new(), Vec::new(), KeptCaches::default());
+        Self { session, options, file, waiting, running, kept, outputs: Outputs::default() }
     }
 
     /// Serves until every handle is gone.
@@ -109,9 +55,7 @@ impl Worker {
     }
 
     fn forget(&mut self, conversation: u64) {
-        if let Some(kept) = self.take_idle(conversation) {
-            self.session.cache().remove(kept.sequence);
-        }
+        self.kept.forget(conversation, self.session.cache());
         // Answers that are still to come have no next turn to keep their cache for.
         let jobs = self.waiting.iter_mut().filter_map(|work| match work {
             Work::Generate(job) => Some(&mut job.conversation),
@@ -212,11 +156,15 @@ impl Worker {
                     // A caller that does not wait any more wants no answer.
                     let _gone = reply.send(evaluate(self.session.as_mut(), &input, &self.options));
                 }
-                Work::Save(saved) => {
-                    let _gone = saved.reply.send(self.save(saved.conversation, &saved.path));
+                Work::Save(Saved { conversation, path, reply }) => {
+                    let _gone =
+                        reply.send(self.kept.save(conversation, &path, self.session.cache()));
                 }
-                Work::Load(saved) => {
-                    let _gone = saved.reply.send(self.load(saved.conversation, &saved.path));
+                Work::Load(Saved { conversation, path, reply }) => {
+                    self.kept.forget(conversation, self.session.cache());
+                    self.make_room();
+                    let _gone =
+                        reply.send(self.kept.load(conversation, &path, self.session.cache()));
                 }
             }
         }
@@ -231,30 +179,6 @@ impl Worker {
         self.waiting.remove(index)
     }
 
-    fn save(&mut self, conversation: u64, path: &Path) -> Result<usize> {
-        let kept = self.idle.iter().find(|&&(known, _)| known == conversation);
-        let Some((_, Kept { sequence, tokens })) = kept.filter(|(_, kept)| !kept.tokens.is_empty())
-        else {
-            return Err(Error::Request(format!(
-                "there is nothing to save to {}: the conversation has no cache",
-                path.display()
-            )));
-        };
-        saved::save(path, tokens, *sequence, self.session.cache())?;
-        Ok(tokens.len())
-    }
-
-    fn load(&mut self, conversation: u64, path: &Path) -> Result<usize> {
-        if let Some(kept) = self.take_idle(conversation) {
-            self.session.cache().remove(kept.sequence);
-        }
-        self.make_room();
-        let (sequence, tokens) = saved::load(path, self.session.cache())?;
-        let count = tokens.len();
-        self.idle.push((conversation, Kept { sequence, tokens }));
-        Ok(count)
-    }
-
     fn start_or_fail(&mut self, job: Job) {
         let events = job.events.clone();
         if let Err(error) = self.start(job) {
@@ -263,10 +187,11 @@ impl Worker {
     }
 
     fn start(&mut self, job: Job) -> Result<()> {
-        let kept = job.conversation.and_then(|conversation| self.take_idle(conversation));
-        let continued = kept.and_then(|kept| self.continue_kept(kept, &job.prompt));
-        let (sequence, cached) = match continued {
-            Some(continued) => continued,
+        let resumed = job.conversation.and_then(|conversation| {
+            self.kept.resume(conversation, &job.prompt, self.session.cache())
+        });
+        let (sequence, cached) = match resumed {
+            Some(resumed) => resumed,
             None => {
                 self.make_room();
                 self.begin(&job.prompt)?
@@ -274,6 +199,12 @@ impl Worker {
         };
         self.running.push(Running::start(job, &self.file, sequence, cached));
         Ok(())
+    }
+
+    /// Drops caches of waiting conversations until one more sequence fits.
+    fn make_room(&mut self) {
+        let others = self.options.sequences.saturating_sub(self.running.len() + 1);
+        self.kept.shrink_to(others, self.session.cache());
     }
 
     /// A new sequence, which takes over what the cache still holds of such a beginning.
@@ -290,45 +221,16 @@ impl Worker {
         }
     }
 
-    /// Cuts a kept cache back to what `prompt` starts with. `None` if nothing of it is of use.
-    fn continue_kept(&mut self, kept: Kept, prompt: &[u32]) -> Option<(SequenceId, usize)> {
-        let common = kept.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token is run again: its logits are what the answer starts from.
-        let cached = common.min(prompt.len() - 1);
-        let cache = self.session.cache();
-        // A window may have moved on too far to go back; then the prompt is run from the start.
-        if cached == 0 || cache.truncate(kept.sequence, cached).is_err() {
-            cache.remove(kept.sequence);
-            return None;
-        }
-        Some((kept.sequence, cached))
-    }
-
-    /// Drops the caches of conversations that were idle longest until one more sequence fits.
-    fn make_room(&mut self) {
-        while !self.idle.is_empty()
-            && self.running.len() + self.idle.len() >= self.options.sequences
-        {
-            let (_, kept) = self.idle.remove(0);
-            self.session.cache().remove(kept.sequence);
-        }
-    }
-
     /// Drops answers that have ended; conversations keep their cache.
     fn retire(&mut self) {
         for running in self.running.extract_if(.., |running| running.ended) {
             let Running { sequence, conversation, mut tokens, fed, .. } = running;
             tokens.truncate(fed);
             match conversation {
-                Some(conversation) => self.idle.push((conversation, Kept { sequence, tokens })),
+                Some(conversation) => self.kept.keep(conversation, sequence, tokens),
                 None => self.session.cache().remove(sequence),
             }
         }
-    }
-
-    fn take_idle(&mut self, conversation: u64) -> Option<Kept> {
-        let index = self.idle.iter().position(|&(known, _)| known == conversation)?;
-        Some(self.idle.remove(index).1)
     }
 }
 

@@ -79,3 +79,45 @@ fn wrong_requests_are_told() {
     assert!(tune(&[], 2).contains("--text"));
     assert!(!output.exists());
 }
+
+#[test]
+fn windows_are_found_written_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, output) = (folder.path().join("text.txt"), folder.path().join("windows.json"));
+    fs::write(&lines, "To be or not to be, that is the question, my lord.\n".repeat(20)).unwrap();
+    let tune = |more: &[&str]| {
+        let all = ["tune-window", "--text", text(&lines), "--output", text(&output), "--quiet"];
+        stdout(&[&all, more].concat())
+    };
+    let table = tune(&["--mass", "0.8"]);
+    assert_eq!(table.lines().count(), 1 + LAYERS, "{table}");
+    let narrow: serde_json::Value = serde_json::from_slice(&fs::read(&output).unwrap()).unwrap();
+    let wide: serde_json::Value =
+        serde_json::from_str(&tune(&["--mass", "0.99", "--json"])).unwrap();
+    assert_eq!(wide["layers"].as_array().unwrap().len(), LAYERS);
+    let context = wide["context"].as_u64().unwrap();
+    for layer in 0..LAYERS {
+        for head in 0..HEADS {
+            let window = |file: &serde_json::Value| file["windows"]["slots"][layer][head].as_u64();
+            // More mass takes a longer window, until the head stays global.
+            let longest = u64::MAX;
+            assert!(window(&narrow).unwrap_or(longest) <= window(&wide).unwrap_or(longest));
+            assert!(window(&wide).is_none_or(|window| (1..=context / 2).contains(&window)));
+        }
+    }
+    stdout(&["generate", "To be", "-n", "5", "--window", text(&output), "--quiet"]);
+}
+
+#[test]
+fn the_model_may_be_named_by_place_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, output) = (folder.path().join("text.txt"), folder.path().join("windows.json"));
+    fs::write(&lines, "To be or not to be. ".repeat(5)).unwrap();
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny/tiny-shakespeare.gguf");
+    let shared = ["--text", text(&lines), "--output", text(&output), "--ctx-size", "32", "--json"];
+    let by_place = stdout(&[&["tune-window", tiny], &shared[..]].concat());
+    let by_name = stdout(&[&["tune-window", "--model", tiny], &shared[..]].concat());
+    let embedded = stdout(&[&["tune-window"], &shared[..]].concat());
+    assert_eq!(by_place, by_name);
+    assert_eq!(by_place, embedded);
+}
