@@ -88,7 +88,12 @@ impl PagedCache {
     ///
     /// # Errors
     /// If the options ask for no tokens at all, or for more than can be counted.
-    pub fn new(plan: &CachePlan, options: &SessionOptions, fingerprint: u64, _kernels: &'static crate::kernels::Kernels) -> Result<Self> {
+    pub fn new(
+        plan: &CachePlan,
+        options: &SessionOptions,
+        fingerprint: u64,
+        _kernels: &'static crate::kernels::Kernels,
+    ) -> Result<Self> {
         for (what, number) in [
             ("context", options.context),
             ("sequences", options.sequences),

@@ -35,7 +35,14 @@ pub(crate) enum CacheRows<'a> {
     F16(&'a [f16]),
 }
 
-fn kv_rows(elements: &Elements, side: Side, head: usize, first: usize, len: usize, page_tokens: usize) -> KvRows<'_> {
+fn kv_rows(
+    elements: &Elements,
+    side: Side,
+    head: usize,
+    first: usize,
+    len: usize,
+    page_tokens: usize,
+) -> KvRows<'_> {
     let start = side.element(head, first % page_tokens, page_tokens);
     match elements.rows(start..start + len * side.dim) {
         CacheRows::F32(data) => KvRows::F32 { data, stride: side.dim },
@@ -130,7 +137,13 @@ impl PagedCache {
         None
     }
 
-    pub fn bounds(&self, _slot: CacheSlot, _head: usize, _seq: SequenceId, _page: usize) -> Option<(&[f32], &[f32])> {
+    pub fn bounds(
+        &self,
+        _slot: CacheSlot,
+        _head: usize,
+        _seq: SequenceId,
+        _page: usize,
+    ) -> Option<(&[f32], &[f32])> {
         None
     }
 
@@ -145,7 +158,13 @@ impl PagedCache {
         self.layout.page_tokens
     }
 
-    pub fn compact(&mut self, _slot: CacheSlot, _head: usize, _seq: SequenceId, _kept: &[usize]) -> edgeformer_core::Result<()> {
+    pub fn compact(
+        &mut self,
+        _slot: CacheSlot,
+        _head: usize,
+        _seq: SequenceId,
+        _kept: &[usize],
+    ) -> edgeformer_core::Result<()> {
         Ok(())
     }
 

@@ -84,13 +84,7 @@ pub(crate) struct ThreadRoom {
 
 impl ThreadRoom {
     /// Makes room for `op`.
-    pub fn add(
-        &mut self,
-        op: &Op,
-        capacity: &Capacity,
-        options: &SessionOptions,
-        threads: usize,
-    ) {
+    pub fn add(&mut self, op: &Op, capacity: &Capacity, options: &SessionOptions, threads: usize) {
         match op {
             Op::Attention(attention) => {
                 self.add_jobs(&Jobs::grouped(attention), options, attention.slot.is_some());
@@ -156,8 +150,7 @@ impl ThreadRoom {
 
     /// Bytes of query rows, as floats and in 8 bits.
     fn query_bytes(&self) -> usize {
-        self.queries * (size_of::<f32>() + size_of::<i8>())
-            + self.query_scales() * size_of::<f32>()
+        self.queries * (size_of::<f32>() + size_of::<i8>()) + self.query_scales() * size_of::<f32>()
     }
 
     /// Scales of query rows in 8 bits, for the shortest blocks.
@@ -166,8 +159,15 @@ impl ThreadRoom {
     }
 }
 
+/// Whether queries see parts of the past, or somebody looks at their attention: what the expanded
+/// form of latent attention does not do.
+pub(crate) fn shows_parts(options: &SessionOptions) -> bool {
+    let visibility = &options.visibility;
+    visibility.sinks > 0 || visibility.attend_pages.is_some() || is_watched(options)
+}
+
 /// Whether a session looks at where its attention goes.
-pub(crate) fn is_watched(options: &SessionOptions) -> bool {
+fn is_watched(options: &SessionOptions) -> bool {
     let adaptive = matches!(options.visibility.window, Window::Adaptive { .. });
     options.observe_attention || adaptive || options.visibility.eviction.is_some()
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use edgeformer_core::graph::{CacheSlot, RowKind, Value};
 use edgeformer_core::SequenceId;
+use edgeformer_core::graph::{CacheSlot, RowKind, Value};
 
 use super::attend::{
     Attend, Block, KeyForm, Record, Scoring, View, blocks_of, sink_blocks_of, turn_back,
@@ -69,7 +69,6 @@ pub(super) trait Attention: Sync {
 pub(super) struct Shared<'a> {
     pub kernels: &'static Kernels,
     pub rows: &'a StepRows,
-    pub kind: RowKind,
     pub cache: &'a PagedCache,
     pub sight: &'a Sight,
     /// Radians a position, of the rope that turned the queries.
@@ -94,14 +93,13 @@ impl Executor<'_> {
         }
     }
 
-    fn shared(&self, attention: &impl Attention, kind: RowKind) -> Shared<'_> {
+    fn shared(&self, attention: &impl Attention) -> Shared<'_> {
         let frequencies = attention
             .rope()
             .map_or(&[][..], |(rope, _)| &self.scratch.ropes[rope.table].frequencies);
         Shared {
             kernels: self.kernels,
             rows: self.rows,
-            kind,
             cache: &self.cache.pages,
             sight: self.sight,
             frequencies,
@@ -116,7 +114,7 @@ impl Executor<'_> {
         output: Value,
         out: &mut [f32],
     ) {
-        let shared = self.shared(attention, kind);
+        let shared = self.shared(attention);
         let jobs = attention.jobs();
         let width = self.memory.width(output);
         let worthwhile = out.len() * self.longest_span(kind) >= WORTH_SHARING;
@@ -125,7 +123,8 @@ impl Executor<'_> {
         let tiles = query_tiles(self.rows, kind, compact, jobs.rows).flat_map(|tile| {
             let (own, others) = std::mem::take(&mut rest).split_at_mut(tile.rows * width);
             rest = others;
-            head_columns(own, width, attention.columns()).map(move |(block, out)| (tile, block, out))
+            head_columns(own, width, attention.columns())
+                .map(move |(block, out)| (tile, block, out))
         });
         let tiles = tiles.filter(|(tile, ..)| attention.takes(tile.span));
         let threads = &self.scratch.threads;
@@ -152,7 +151,7 @@ impl Executor<'_> {
         let jobs = attention.jobs();
         let places = Places::of(rows, self.memory.is_compact(output));
         let evicting = matches!(watch, Watch::Votes(_));
-        let shared = Shared { evicting, ..self.shared(attention, kind) };
+        let shared = Shared { evicting, ..self.shared(attention) };
         let threads = &self.scratch.threads;
         for (index, span) in rows.spans().iter().enumerate() {
             let (mut at, end) = (span.first, span.first + rows.range(kind, index).len());

@@ -41,7 +41,7 @@ use edgeformer_core::{
 };
 
 use crate::cache::PagedCache;
-use crate::program::{CpuProgram, ScratchPlan, is_watched};
+use crate::program::{CpuProgram, ScratchPlan, shows_parts};
 use cache::SessionCache;
 use memory::Memory;
 use rows::StepRows;
@@ -184,9 +184,4 @@ fn latent_form(options: &SessionOptions) -> LatentForm {
         LatentForm::Auto if shows_parts(options) => LatentForm::Absorbed,
         form => form,
     }
-}
-
-fn shows_parts(options: &SessionOptions) -> bool {
-    let visibility = &options.visibility;
-    visibility.sinks > 0 || visibility.attend_pages.is_some() || is_watched(options)
 }

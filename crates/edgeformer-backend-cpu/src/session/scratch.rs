@@ -3,8 +3,8 @@ use std::sync::Mutex;
 use edgeformer_core::graph::Value;
 use edgeformer_core::{Error, Result};
 
-use crate::kernels::{Q8Buffer, Q8Rows};
 use super::attend::{PageChoice, QueryRoom, Sums, View};
+use crate::kernels::{Q8Buffer, Q8Rows};
 use crate::program::{CpuProgram, ExpertRoom, KEYS, ScratchPlan, ThreadRoom};
 
 /// Memory that a step works in, besides values and cache.

@@ -52,8 +52,7 @@ pub(super) fn query_tiles(
     compact: bool,
     size: usize,
 ) -> impl Iterator<Item = QueryTile> + Send {
-    (0..rows.spans().len())
-        .flat_map(move |span| span_tiles(rows, kind, compact, span, size))
+    (0..rows.spans().len()).flat_map(move |span| span_tiles(rows, kind, compact, span, size))
 }
 
 /// The tiles of one span.
@@ -65,8 +64,7 @@ pub(super) fn span_tiles(
     size: usize,
 ) -> impl Iterator<Item = QueryTile> + Send {
     // What is wanted of a span is its last row or all: neighbours either way.
-    let own =
-        if compact { rows.spans()[span].wanted.clone() } else { rows.range(kind, span) };
+    let own = if compact { rows.spans()[span].wanted.clone() } else { rows.range(kind, span) };
     own.clone().step_by(size).map(move |row| {
         let full_row = rows.full_row(compact, row);
         let position = rows.position(kind, full_row);

@@ -150,13 +150,7 @@ impl Attend<'_> {
 
 impl Record<'_> {
     /// Turns the kept scores of a query into its attention on the positions of its window.
-    pub fn weights(
-        &mut self,
-        kernels: &Kernels,
-        sums: &Sums,
-        query: usize,
-        view: &View,
-    ) -> &[f32] {
+    pub fn weights(&mut self, kernels: &Kernels, sums: &Sums, query: usize, view: &View) -> &[f32] {
         let start = query * self.stride + view.from - self.base;
         let scores = &mut self.scores[start..start + view.to - view.from];
         kernels.exp_minus(scores, sums.largest[query]);

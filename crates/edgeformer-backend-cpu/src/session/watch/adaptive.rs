@@ -149,12 +149,7 @@ impl AdaptiveWindows {
     }
 
     /// Looks at what the queries at `positions`, of one page, gave.
-    pub fn segment_done(
-        &mut self,
-        slot: CacheSlot,
-        sequence: SequenceId,
-        positions: Range<usize>,
-    ) {
+    pub fn segment_done(&mut self, slot: CacheSlot, sequence: SequenceId, positions: Range<usize>) {
         let (least, most, page_tokens) = (self.least, self.most, self.page_tokens);
         let Some(layers) = self.sequences.get_mut(&sequence) else { return };
         let layer = &mut layers[slot.0 as usize];

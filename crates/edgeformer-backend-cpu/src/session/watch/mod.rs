@@ -31,7 +31,10 @@ pub(super) use votes::Votes;
 pub(super) enum Watch {
     #[default]
     Nothing,
-    Mass { mass: AttentionMass, sinks: usize },
+    Mass {
+        mass: AttentionMass,
+        sinks: usize,
+    },
     Windows(AdaptiveWindows),
     Votes(Votes),
 }
@@ -132,12 +135,7 @@ impl Watch {
     }
 
     /// All heads of a slot have taken the queries at `positions`.
-    pub fn segment_done(
-        &mut self,
-        slot: CacheSlot,
-        sequence: SequenceId,
-        positions: Range<usize>,
-    ) {
+    pub fn segment_done(&mut self, slot: CacheSlot, sequence: SequenceId, positions: Range<usize>) {
         if let Self::Windows(windows) = self {
             windows.segment_done(slot, sequence, positions);
         }
