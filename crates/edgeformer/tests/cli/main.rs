@@ -1,47 +1,21 @@
 //! The built binary, end to end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod budget;
+mod cache;
+mod prompt_cache;
+#[path = "../support/mod.rs"]
 mod support;
+mod tune_window;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use edgeformer_conformance::shared;
 use edgeformer_models::safetensors::Safetensors;
-
-fn edgeformer(arguments: &[&str]) -> Command {
-    let mut command = support::edgeformer();
-    command.args(arguments).stdin(Stdio::null());
-    // What the developer's shell has set must not decide a test.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("EDGEFORMER_") && name != "EDGEFORMER_ISA" {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    edgeformer(arguments).output().unwrap()
-}
-
-/// stdout of a run that must succeed.
-fn stdout(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one line on stderr of a run that must fail with that code.
-fn refusal(arguments: &[&str], code: i32) -> String {
-    let output = run(arguments);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
-    assert!(output.stdout.is_empty(), "{arguments:?}: results of a failed run");
-    stderr
-}
+use support::{edgeformer, refusal, run, stdout};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -222,8 +196,17 @@ fn inspect_shows_tensors_and_graphs() {
 #[test]
 fn help_texts_are_complete() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for command in ["generate", "chat", "embed", "logits", "classify", "inspect", "devices", "plan"]
-    {
+    for command in [
+        "generate",
+        "chat",
+        "embed",
+        "logits",
+        "classify",
+        "inspect",
+        "devices",
+        "plan",
+        "tune-window",
+    ] {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));
     }
 }
