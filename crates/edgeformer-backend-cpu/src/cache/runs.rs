@@ -7,19 +7,23 @@ use edgeformer_core::{Rows, SequenceId};
 use half::f16;
 
 use super::PagedCache;
-use super::layout::{Side, Slot};
-use super::pages::{Elements, Page};
+use super::layout::Side;
+use super::pages::Elements;
+use crate::kernels::KvRows;
 
-/// Cached keys and values of neighbouring positions, contiguous for every head.
-#[derive(Clone, Copy)]
+/// Cached keys and values of neighbouring positions.
+#[derive(Debug, Clone)]
 pub(crate) struct KvRun<'a> {
     /// The first position.
     pub first: usize,
     /// How many positions.
     pub len: usize,
-    page: &'a Page,
-    slot: Slot,
-    page_tokens: usize,
+    /// Keys of a head; `[latent | rotated key]` of a latent slot.
+    pub keys: KvRows<'a>,
+    /// Values of a head; empty for latent slots.
+    pub values: KvRows<'a>,
+    /// Positions of the queries that see this form of these positions.
+    pub seen_by: Range<usize>,
 }
 
 /// Contiguous rows in the format in which the cache keeps them.
@@ -31,28 +35,18 @@ pub(crate) enum CacheRows<'a> {
     F16(&'a [f16]),
 }
 
-impl<'a> KvRun<'a> {
-    /// Keys of a key-value head: `len` rows of its width. A latent slot has one head, with rows
-    /// `[latent | rotated key]`.
-    ///
-    /// # Panics
-    /// If the slot has no such head.
-    pub fn keys(&self, head: usize) -> CacheRows<'a> {
-        self.rows(&self.page.keys, self.slot.keys, head)
-    }
-
-    /// Values of a key-value head: `len` rows of its width; empty for latent slots.
-    ///
-    /// # Panics
-    /// If the slot has no such head.
-    pub fn values(&self, head: usize) -> CacheRows<'a> {
-        self.rows(&self.page.values, self.slot.values, head)
-    }
-
-    fn rows(&self, elements: &'a Elements, side: Side, head: usize) -> CacheRows<'a> {
-        assert!(head < side.heads, "head {head} of {}", side.heads);
-        let start = side.element(head, self.first % self.page_tokens, self.page_tokens);
-        elements.rows(start..start + self.len * side.dim)
+fn kv_rows(
+    elements: &Elements,
+    side: Side,
+    head: usize,
+    first: usize,
+    len: usize,
+    page_tokens: usize,
+) -> KvRows<'_> {
+    let start = side.element(head, first % page_tokens, page_tokens);
+    match elements.rows(start..start + len * side.dim) {
+        CacheRows::F32(data) => KvRows::F32 { data, stride: side.dim },
+        CacheRows::F16(data) => KvRows::F16 { data, stride: side.dim },
     }
 }
 
@@ -96,9 +90,12 @@ impl PagedCache {
     pub fn runs(
         &self,
         slot: CacheSlot,
+        head: usize,
         seq: SequenceId,
         positions: Range<usize>,
-    ) -> impl Iterator<Item = KvRun<'_>> {
+        queries: Range<usize>,
+    ) -> impl Iterator<Item = KvRun<'_>> + use<'_> {
+        let _one_form = queries;
         let page_tokens = self.layout.page_tokens;
         let (group, slot) = self.layout.slot(slot);
         let table = self.sequences.get(&seq).map(|sequence| &sequence.tables[group]);
@@ -114,8 +111,67 @@ impl PagedCache {
             let page = table.page(first, page_tokens).expect("the position is reserved");
             next = positions.end.min((first / page_tokens + 1) * page_tokens);
             let page = self.pools[group].get(page);
-            Some(KvRun { first, len: next - first, page, slot, page_tokens })
+            let len = next - first;
+            let keys = kv_rows(&page.keys, slot.keys, head, first, len, page_tokens);
+            let values = match slot.values.heads > head {
+                true => kv_rows(&page.values, slot.values, head, first, len, page_tokens),
+                false => KvRows::F32 { data: &[], stride: 0 },
+            };
+            Some(KvRun { first, len, keys, values, seen_by: 0..usize::MAX })
         })
+    }
+}
+
+impl PagedCache {
+    pub fn note_tokens(&mut self, _seq: SequenceId, _tokens: &[u32]) {}
+
+    pub fn fetch(&mut self, _slot: CacheSlot) -> edgeformer_core::Result<()> {
+        Ok(())
+    }
+
+    pub fn key_block(&self, _slot: CacheSlot) -> Option<usize> {
+        None
+    }
+
+    pub fn rotation(&self, _slot: CacheSlot) -> Option<usize> {
+        None
+    }
+
+    pub fn bounds(
+        &self,
+        _slot: CacheSlot,
+        _head: usize,
+        _seq: SequenceId,
+        _page: usize,
+    ) -> Option<(&[f32], &[f32])> {
+        None
+    }
+
+    pub fn hold_from(&mut self, _slot: CacheSlot, _seq: SequenceId, _position: usize) {}
+
+    pub fn oldest(&self, slot: CacheSlot, _head: usize, seq: SequenceId) -> usize {
+        let (group, _) = self.layout.slot(slot);
+        self.sequences.get(&seq).map_or(0, |sequence| sequence.tables[group].from())
+    }
+
+    pub fn page_tokens(&self) -> usize {
+        self.layout.page_tokens
+    }
+
+    pub fn compact(
+        &mut self,
+        _slot: CacheSlot,
+        _head: usize,
+        _seq: SequenceId,
+        _kept: &[usize],
+    ) -> edgeformer_core::Result<()> {
+        Ok(())
+    }
+
+    pub fn release_front(&mut self, _seq: SequenceId, _oldest: usize) {}
+
+    pub fn trim(&mut self) -> u64 {
+        0
     }
 }
 
