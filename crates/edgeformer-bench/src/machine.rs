@@ -45,7 +45,9 @@ impl Machine {
     pub fn to_line(&self) -> String {
         let mut parts = vec![self.device.clone(), format!("{} cores", self.cores)];
         parts.extend(self.memory.map(|memory| format!("{} of memory", bytes(memory))));
-        parts.extend(self.facts.iter().map(|(name, value)| format!("{name} {value}")));
+        let said = |(name, _): &&(String, String)| !["cores", "memory"].contains(&name.as_str());
+        let facts = self.facts.iter().filter(said);
+        parts.extend(facts.map(|(name, value)| format!("{name} {value}")));
         parts.push(self.system.clone());
         parts.push(format!("commit {}", self.commit.as_deref().unwrap_or("unknown")));
         parts.push(format!("{} build", self.build));
@@ -62,4 +64,35 @@ fn memory() -> Option<u64> {
 fn system() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{} {}", std::env::consts::OS, release.trim()).trim().into()
+}
+
+#[cfg(test)]
+impl Machine {
+    /// A machine for tests.
+    pub(crate) fn made_up() -> Self {
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Self {
+            device: "Abacus".into(),
+            facts: vec![fact("instruction set", "beads"), fact("cores", "3")],
+            cores: 2,
+            memory: Some(3 << 30),
+            system: "linux 1.2".into(),
+            commit: Some("abc".into()),
+            build: "release".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_everything_once() {
+        assert_eq!(
+            Machine::made_up().to_line(),
+            "Abacus, 2 cores, 3.00 GiB of memory, instruction set beads, linux 1.2, commit abc, \
+             release build"
+        );
+    }
 }

@@ -28,6 +28,14 @@ impl ModelChoice {
     }
 }
 
+/// What a table calls a text: the file's name, behind its folder's, for `test.txt` alone says
+/// nothing.
+pub(crate) fn text_name(path: &Path) -> String {
+    let folder = path.parent().and_then(Path::file_name).map(Path::new);
+    let name = path.file_stem().map_or(path, Path::new);
+    folder.map_or(name.to_owned(), |folder| folder.join(name)).display().to_string()
+}
+
 /// A compiled model under test: sessions of any options over one program.
 pub struct Subject {
     /// The program.
@@ -146,5 +154,31 @@ impl ModelRecord {
             self.layers,
             self.cached_elements
         )
+    }
+}
+
+#[cfg(test)]
+impl ModelRecord {
+    /// A model for tests.
+    pub(crate) fn made_up() -> Self {
+        Self {
+            name: "toy".into(),
+            family: "llama".into(),
+            bytes: 1 << 20,
+            trained_context: 512,
+            layers: 5,
+            cached_elements: 320,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_called_by_folder_and_name() {
+        assert_eq!(text_name(Path::new("/data/wikitext-2/test.txt")), "wikitext-2/test");
+        assert_eq!(text_name(Path::new("test.txt")), "test");
     }
 }

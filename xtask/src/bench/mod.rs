@@ -60,7 +60,13 @@ fn again_in_release() -> Result<()> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let program = target.join("release").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
-    run(Command::new(program).args(std::env::args_os().skip(1)))
+    let status = Command::new(&program).args(std::env::args_os().skip(1)).status();
+    let status = status.map_err(|error| format!("{}: {error}", program.display()))?;
+    if !status.success() {
+        // It has said why.
+        std::process::exit(status.code().unwrap_or(1));
+    }
+    Ok(())
 }
 
 /// Which model.
@@ -104,8 +110,34 @@ fn commit() -> Option<String> {
     read(&mut git).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// The command that was called, as it stands in a report.
+/// The command that was called, as it stands in a report: without what does not change figures.
 fn command() -> String {
-    let words = std::env::args().skip(1).filter(|word| word != "--as-built");
-    ["cargo", "xtask"].map(str::to_owned).into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    shown(std::env::args().skip(1))
+}
+
+fn shown(words: impl Iterator<Item = String>) -> String {
+    let mut shown = "cargo xtask".to_owned();
+    let mut words = words.filter(|word| word != "--as-built" && word != "--json");
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--output" | "--document" => drop(words.next()),
+            word if word.contains([' ', '"']) => shown.extend([" \"", word, "\""]),
+            word => shown.extend([" ", word]),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_they_would_be_called_again() {
+        let words = ["bench", "cache", "--configs", "q8_0,window 64", "--output", "o", "--json"];
+        assert_eq!(
+            shown(words.map(str::to_owned).into_iter()),
+            "cargo xtask bench cache --configs \"q8_0,window 64\""
+        );
+    }
 }

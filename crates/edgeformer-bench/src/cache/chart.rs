@@ -6,9 +6,10 @@ use crate::output::{bytes, short};
 use crate::{Quality, Result};
 
 type Value<T> = fn(&T) -> Option<f64>;
+type Shown = fn(f64) -> String;
 
 pub(super) fn png(report: &CacheReport) -> Result<Vec<u8>> {
-    let by_depth: [(&str, Value<DepthFigures>, fn(f64) -> String); 4] = [
+    let by_depth: [(&str, Value<DepthFigures>, Shown); 4] = [
         ("cache in memory", |figures| Some(figures.cache_resident as f64), mebibytes),
         ("peak resident", |figures| Some(figures.peak_resident?.median), mebibytes),
         ("prefill, tokens/s", |figures| Some(figures.prefill.median), short),
@@ -38,7 +39,7 @@ pub(super) fn png(report: &CacheReport) -> Result<Vec<u8>> {
 fn panel(
     report: &CacheReport,
     title: String,
-    shown: fn(f64) -> String,
+    shown: Shown,
     value: impl Fn(&Row) -> Option<f64>,
 ) -> Panel {
     let bar = |row: &Row| {

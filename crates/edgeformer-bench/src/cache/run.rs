@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::report::{CacheReport, DepthFigures, Outcome, Row, TextFacts};
 use super::{Configuration, QualityJob, Speed, SpeedJob};
 use crate::process::{Job, Worker};
-use crate::subject::{ModelChoice, Subject};
+use crate::subject::{ModelChoice, Subject, text_name};
 use crate::{Error, Machine, Progress, Quality, Result};
 
 /// The longest window that texts are cut into if nobody chooses: models that were trained on more
@@ -64,7 +64,7 @@ impl CacheBench {
         let qualities =
             self.qualities(worker, &configurations, &texts, context, &subject, &mut steps);
         let facts = |(path, tokens): (&PathBuf, &Vec<u32>)| TextFacts {
-            name: path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            name: text_name(path),
             tokens: tokens.len().min(self.quality_tokens) / context * context,
             window: context,
         };

@@ -124,3 +124,80 @@ fn failures(report: &CacheReport) -> Vec<String> {
         |(problem, places): (String, Vec<String>)| format!("{}: {problem}", places.join(", "));
     failures.into_iter().map(told).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Configuration, Speed, TextFacts};
+    use crate::output::Report;
+    use crate::subject::ModelRecord;
+    use crate::{Machine, Scores};
+    use edgeformer_core::{CacheUsage, Footprint};
+
+    fn speed(prefill: f64, decode: f64, resident: u64) -> Speed {
+        Speed {
+            prefill,
+            decode,
+            peak_resident: Some(resident + (9 << 20)),
+            usage: CacheUsage { bytes_resident: resident, ..CacheUsage::default() },
+            footprint: Footprint { cache_per_token: resident / 4096, ..Footprint::default() },
+        }
+    }
+
+    fn row(name: &str, runs: &[Speed], baseline: &[Speed], scores: &[f32]) -> Row {
+        let mut figures = DepthFigures::of(4096, runs).unwrap();
+        figures.compare(runs, baseline);
+        let mut quality = Scores::default();
+        quality.add(&[1.0, 0.0, 0.0], scores, 0).unwrap();
+        Row {
+            name: name.into(),
+            configuration: name.parse().unwrap(),
+            depths: vec![Outcome::Measured(figures)],
+            texts: vec![Outcome::Measured(quality.finish().unwrap())],
+        }
+    }
+
+    fn report() -> CacheReport {
+        let base = [speed(1000.0, 100.0, 4 << 20), speed(500.0, 50.0, 4 << 20)];
+        let other = [speed(900.0, 120.0, 2 << 20), speed(440.0, 61.0, 2 << 20)];
+        let failed = || "the backend \"abacus\" has no beads left".to_owned();
+        let broken = Row {
+            name: "window 256".into(),
+            configuration: Configuration::Window(256),
+            depths: vec![Outcome::Failed(failed())],
+            texts: vec![Outcome::Failed(failed())],
+        };
+        let baseline = row("f16", &base, &base, &[1.0, 0.0, 0.0]);
+        CacheReport {
+            machine: Machine::made_up(),
+            command: "cargo xtask bench cache".into(),
+            model: ModelRecord::made_up(),
+            runs: 2,
+            decode_tokens: 32,
+            depths: vec![4096],
+            texts: vec![TextFacts { name: "tales".into(), tokens: 1024, window: 512 }],
+            rows: vec![baseline, row("q8_0", &other, &base, &[0.5, 0.0, 0.25]), broken],
+        }
+    }
+
+    #[test]
+    fn tables_hold_figures_ratios_and_reasons() {
+        insta::assert_snapshot!(report().to_markdown());
+    }
+
+    #[test]
+    fn reports_are_read_back_from_json() {
+        let report = report();
+        let json = crate::output::to_json(&report).unwrap();
+        let read: CacheReport = serde_json::from_str(&json).unwrap();
+        // To the digits that are shown: the reader of JSON may miss the last bit.
+        assert_eq!(read.to_markdown(), report.to_markdown());
+    }
+
+    #[test]
+    fn charts_have_a_panel_a_column() {
+        let image = image::load_from_memory(&report().to_png().unwrap()).unwrap();
+        // Four panels of a depth and two of a text, two abreast.
+        assert_eq!((image.width(), image.height()), (1240, 52 + 3 * (4 * 20 + 2 * 16)));
+    }
+}

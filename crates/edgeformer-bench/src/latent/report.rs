@@ -120,3 +120,46 @@ impl Report for LatentReport {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edgeformer_core::CacheFormat;
+
+    #[test]
+    fn tables_lay_the_latent_cache_beside_the_expanded_one() {
+        let dimensions = Dimensions { heads: 16, rank: 512, nope: 128, rope: 64, value: 128 };
+        let span = |tokens: usize, absorbed: f64, expanded: f64| SpanFigures {
+            tokens,
+            absorbed: Spread::of(&[absorbed]).unwrap(),
+            expanded: Spread::of(&[expanded]).unwrap(),
+            ratio: absorbed / expanded,
+        };
+        let report = LatentReport {
+            machine: Machine::made_up(),
+            command: "cargo xtask bench latent".into(),
+            model: ModelRecord::made_up(),
+            dimensions,
+            size: LatentSize {
+                tokens: 100,
+                layers: 2,
+                format: CacheFormat::F16,
+                elements: 576,
+                expanded_elements: 5120,
+                planned: 230_400,
+                measured: 230_400,
+                expanded: 2_048_000,
+                prefill: 250.0,
+            },
+            crossover: Crossover {
+                context: 2048,
+                spans: vec![span(1, 0.01, 0.05), span(256, 0.5, 0.25)],
+                formula: dimensions.crossover(2048),
+                measured: Some(138.0),
+            },
+        };
+        insta::assert_snapshot!(report.to_markdown());
+        let image = image::load_from_memory(&report.to_png().unwrap()).unwrap();
+        assert_eq!((image.width(), image.height()), (960, 540));
+    }
+}

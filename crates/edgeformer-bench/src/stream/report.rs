@@ -172,3 +172,48 @@ impl Report for StreamReport {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(policy: Policy, perplexities: &[f64], last: usize) -> PolicyFigures {
+        let slice = |(index, perplexity): (usize, &f64)| {
+            let tokens = if index + 1 == perplexities.len() { last } else { 1000 };
+            let surprise = perplexity.ln() * tokens as f64;
+            Slice { first: 1 + 1000 * index, tokens, surprise }
+        };
+        PolicyFigures {
+            policy,
+            slices: perplexities.iter().enumerate().map(slice).collect(),
+            cache_used: 163_840,
+            refused: None,
+            failed: None,
+        }
+    }
+
+    #[test]
+    fn tables_tell_how_far_each_policy_came() {
+        let [sinks, window, refuse] = Policy::all(252, 4);
+        let refusal = Refusal { token: 512, problem: "the context is full".into() };
+        let refuse = PolicyFigures { refused: Some(refusal), ..figures(refuse, &[4.0], 448) };
+        let mut broken = figures(window, &[], 0);
+        broken.failed = Some("no beads left".into());
+        let report = StreamReport {
+            machine: Machine::made_up(),
+            command: "cargo xtask bench stream".into(),
+            model: ModelRecord::made_up(),
+            text: "tales".into(),
+            tokens: 2501,
+            policies: vec![
+                figures(sinks, &[4.0, 4.1, 4.2], 500),
+                figures(window, &[5.0, 50.0, 500.0], 500),
+                refuse,
+                broken,
+            ],
+        };
+        insta::assert_snapshot!(report.to_markdown());
+        let image = image::load_from_memory(&report.to_png().unwrap()).unwrap();
+        assert_eq!((image.width(), image.height()), (960, 540));
+    }
+}

@@ -8,7 +8,7 @@ use edgeformer_core::{
 use super::Policy;
 use super::report::{PolicyFigures, Refusal, Slice, StreamReport};
 use crate::quality::LogSoftmax;
-use crate::subject::{ModelChoice, Subject};
+use crate::subject::{ModelChoice, Subject, text_name};
 use crate::{Error, Machine, Progress, Result};
 
 /// Tokens of a step.
@@ -60,7 +60,7 @@ impl StreamBench {
             machine: Machine::here(&subject.device, commit),
             command: command.into(),
             model: subject.record(&self.model),
-            text: self.text.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            text: text_name(&self.text),
             tokens: text.len(),
             policies: policies.iter().enumerate().map(read).collect(),
         })

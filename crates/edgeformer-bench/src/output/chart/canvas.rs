@@ -14,8 +14,8 @@ use crate::{Error, Result};
 /// The family under which the font is registered.
 pub(super) const FONT: &str = "sans-serif";
 
-/// Width of a letter of the font, in ems: it is monospaced.
-const ADVANCE: f64 = 0.602;
+/// Width of a letter of the font in heights of a line: it is monospaced.
+const ADVANCE: f64 = 0.517;
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito 2008).
 pub(super) const COLORS: [RGBColor; 7] = [
@@ -31,7 +31,7 @@ pub(super) const COLORS: [RGBColor; 7] = [
 /// Where a chart is drawn.
 pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// Pixels that a text takes in a size.
+/// Pixels that a text takes if a line is `size` high.
 pub(super) fn text_width(text: &str, size: u32) -> i32 {
     (text.chars().count() as f64 * f64::from(size) * ADVANCE).ceil() as i32
 }
