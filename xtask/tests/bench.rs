@@ -21,7 +21,7 @@ fn stories() -> Option<PathBuf> {
 fn bench(shared: &Path, arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("bench").args(arguments).arg("--as-built").env("EDGEFORMER_SHARED", shared);
-    let output = command.output().unwrap();
+    let output = command.output().expect("the program was built for this test");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
@@ -88,6 +88,38 @@ fn a_text_that_outgrows_the_context_is_refused_where_it_does() {
     assert_eq!(refusing["refused"]["token"], 512, "{report:#}");
     assert_eq!(refusing["slices"].as_array().unwrap().len(), 3, "{report:#}");
     assert_eq!(refusing["slices"][2]["tokens"], 112, "{report:#}");
+}
+
+#[test]
+fn latent_caches_are_as_large_as_planned() {
+    let Some(shared) = stories() else { return };
+    let model = shared.join("fixtures/hf/deepseek-v2-mla");
+    let arguments = [
+        "latent",
+        "--json",
+        "--model",
+        model.to_str().unwrap(),
+        "--tokens",
+        "64",
+        "--context",
+        "32",
+        "--spans",
+        "8,1",
+        "--runs",
+        "2",
+    ];
+    let (success, stdout, stderr) = bench(&shared, &arguments);
+    assert!(success, "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let (size, widths) = (&report["size"], &report["dimensions"]);
+    let elements = widths["rank"].as_u64().unwrap() + widths["rope"].as_u64().unwrap();
+    assert_eq!(size["elements"], elements, "{report:#}");
+    assert_eq!(size["measured"], size["planned"], "{report:#}");
+    let layers = size["layers"].as_u64().unwrap();
+    assert_eq!(size["measured"], 2 * elements * layers * 64, "{report:#}");
+    let spans = report["crossover"]["spans"].as_array().unwrap();
+    let lengths: Vec<_> = spans.iter().map(|span| &span["tokens"]).collect();
+    assert_eq!(lengths, [1, 8], "{report:#}");
 }
 
 #[test]
