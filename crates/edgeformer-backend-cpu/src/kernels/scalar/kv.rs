@@ -113,7 +113,7 @@ fn accumulate(
     }
 }
 
-/// `sums` += `weight` times the first row. A scale is multiplied with the weight first.
+/// `sums` += `weight` times the first row, decoded: a scale times a code is exact.
 fn add_weighted(weight: f32, row: KvRows<'_>, sums: &mut [f32]) {
     match row {
         KvRows::F32 { data, .. } => {
@@ -124,12 +124,12 @@ fn add_weighted(weight: f32, row: KvRows<'_>, sums: &mut [f32]) {
         }
         KvRows::Q8 { codes, scales, block, .. } => {
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum += weight * scales[i / block].to_f32() * f32::from(codes[i]);
+                *sum += weight * (scales[i / block].to_f32() * f32::from(codes[i]));
             }
         }
         KvRows::Q4 { codes, scales, block, .. } => {
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum += weight * scales[i / block].to_f32() * nibble(codes, block, i) as f32;
+                *sum += weight * (scales[i / block].to_f32() * nibble(codes, block, i) as f32);
             }
         }
     }

@@ -273,6 +273,27 @@ proptest! {
     }
 
     #[test]
+    fn values_weigh_what_they_decode_to(
+        kept in kept(), size in size(), count in 1..71usize, rows in 1..5usize, seed: u64,
+    ) {
+        let mut sample = Sample(seed);
+        let width = kept.width(size);
+        let values = Owned::new(&mut sample, kept, count, width);
+        let (before, weights) = (sample.floats(rows * width), sample.floats(rows * count));
+        for kernels in tables() {
+            let mut decoded = vec![f32::NAN; count * width];
+            kernels.decode_rows(values.rows(), width, &mut decoded);
+            let decoded = KvRows::F32 { data: &decoded, stride: width };
+            let [stored, decoded] = [values.rows(), decoded].map(|values| {
+                let mut sums = before.clone();
+                kernels.accumulate(&weights, count, values, count, &mut sums, width);
+                bits(&sums)
+            });
+            prop_assert_eq!(stored, decoded, "{:?}", kernels);
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_shows_where_it_is_and_nowhere_else(
         kept in kept(), size in size(), count in 1..20usize, rows in 1..8usize,
         bad in prop::sample::select([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].as_slice()),

@@ -20,6 +20,8 @@ const CHUNK: usize = 32;
 pub(super) trait Chunks {
     /// Elements of a chunk.
     const ELEMENTS: usize;
+    /// See [`Pairs::QUERIES`].
+    const QUERIES: usize;
     /// A query's part, as keys are multiplied with it.
     type Query: Copy;
     /// A key's part, as queries are multiplied with it.
@@ -49,6 +51,7 @@ pub(super) struct Q8<const BLOCK: usize>;
 
 impl<const BLOCK: usize> Chunks for Q8<BLOCK> {
     const ELEMENTS: usize = CHUNK;
+    const QUERIES: usize = 3;
     type Query = __m256i;
     type Key = __m256i;
 
@@ -86,6 +89,7 @@ pub(super) struct Halves {
 
 impl<const BLOCK: usize> Chunks for Q4<BLOCK> {
     const ELEMENTS: usize = 2 * CHUNK;
+    const QUERIES: usize = 2;
     type Query = Halves;
     type Key = [__m256i; 2];
 
@@ -199,6 +203,8 @@ impl<'a, F: Chunks, const SCALES: usize> Codes<'a, F, SCALES> {
 }
 
 impl<F: Chunks, const SCALES: usize> Pairs for Codes<'_, F, SCALES> {
+    const QUERIES: usize = F::QUERIES;
+
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn lanes<const Q: usize>(&self, query: usize, keys: [usize; KEYS]) -> Lanes<Q> {

@@ -19,6 +19,9 @@ pub(super) type Lanes<const Q: usize> = [[__m256; KEYS]; Q];
 
 /// Queries and keys of some format.
 pub(super) trait Pairs {
+    /// Queries of a tile, at most three: those whose lanes and parts registers can hold.
+    const QUERIES: usize;
+
     /// The lanes of `Q` queries from `query` on with these keys.
     ///
     /// # Safety
@@ -35,6 +38,8 @@ struct Floats<'a, T> {
 }
 
 impl<T: Element> Pairs for Floats<'_, T> {
+    const QUERIES: usize = 3;
+
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn lanes<const Q: usize>(&self, query: usize, keys: [usize; KEYS]) -> Lanes<Q> {
@@ -42,29 +47,36 @@ impl<T: Element> Pairs for Floats<'_, T> {
         // SAFETY: there are such queries and keys, of `width` elements.
         unsafe {
             let keys = keys.map(|key| self.keys.as_ptr().add(key * self.stride));
-            let queries = self.queries.as_ptr().add(query * self.width);
+            let mut queries = [self.queries.as_ptr().add(query * self.width); Q];
+            for (index, query) in queries.iter_mut().enumerate() {
+                *query = query.add(index * self.width);
+            }
             let whole = self.width / LANES * LANES;
             for column in (0..whole).step_by(LANES) {
-                let keys = keys.map(|key| T::eight(key.add(column)));
-                for (index, lanes) in lanes.iter_mut().enumerate() {
-                    let query = f32::eight(queries.add(index * self.width + column));
-                    for (lane, key) in lanes.iter_mut().zip(keys) {
-                        *lane = _mm256_fmadd_ps(query, key, *lane);
-                    }
+                let queries = queries.map(|query| f32::eight(query.add(column)));
+                for (index, key) in keys.into_iter().enumerate() {
+                    add(queries, T::eight(key.add(column)), index, &mut lanes);
                 }
             }
             let rest = self.width - whole;
             if rest > 0 {
-                let keys = keys.map(|key| end(key.add(whole), rest));
-                for (index, lanes) in lanes.iter_mut().enumerate() {
-                    let query = end(queries.add(index * self.width + whole), rest);
-                    for (lane, key) in lanes.iter_mut().zip(keys) {
-                        *lane = _mm256_fmadd_ps(query, key, *lane);
-                    }
+                let queries = queries.map(|query| end(query.add(whole), rest));
+                for (index, key) in keys.into_iter().enumerate() {
+                    add(queries, end(key.add(whole), rest), index, &mut lanes);
                 }
             }
         }
         lanes
+    }
+}
+
+/// Adds the products of eight elements of all queries and of key `index`. Key by key: the queries'
+/// elements, one key's and the lanes of a tile are all that registers hold.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add<const Q: usize>(queries: [__m256; Q], key: __m256, index: usize, lanes: &mut Lanes<Q>) {
+    for (lanes, query) in lanes.iter_mut().zip(queries) {
+        lanes[index] = _mm256_fmadd_ps(query, key, lanes[index]);
     }
 }
 
@@ -114,15 +126,14 @@ struct Out<'a> {
 /// The machine has AVX2, FMA and F16C; there are as many queries and keys as `out` says.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn fill(pairs: impl Pairs, mut out: Out<'_>) {
+unsafe fn fill<P: Pairs>(pairs: P, mut out: Out<'_>) {
     for key in (0..out.keys).step_by(KEYS) {
         let mut query = 0;
         while query < out.queries {
-            // Four queries are two and two: three chains of additions would wait for each other.
+            // Four queries are two and two: the chains of a single one would wait for additions.
             let tile = match out.queries - query {
-                1 => 1,
-                2 | 4 => 2,
-                _ => 3,
+                4 => 2,
+                left => left.min(P::QUERIES),
             };
             // SAFETY: there are so many queries from `query` on, and there is a key.
             unsafe {
@@ -156,21 +167,49 @@ unsafe fn fill_tile<const Q: usize>(
     // SAFETY: the queries and keys are there.
     let lanes = unsafe { pairs.lanes::<Q>(query, keys) };
     let count = KEYS.min(out.keys - key);
-    for (index, lanes) in lanes.into_iter().enumerate() {
+    let mut keep = |index: usize, sums| {
         let scores = &mut out.scores[(query + index) * out.stride + key..][..count];
-        store(sum(lanes), scores);
+        store(sums, scores);
+    };
+    let (pairs, single) = lanes.as_chunks();
+    for (index, [a, b]) in pairs.iter().enumerate() {
+        let [a, b] = sum_pair(a, b);
+        keep(2 * index, a);
+        keep(2 * index + 1, b);
+    }
+    if let [lanes] = single {
+        keep(Q - 1, sum(lanes));
     }
 }
 
 /// The sums of the lanes of four vectors, each in the order of the scalar table.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn sum(vectors: [__m256; KEYS]) -> __m128 {
+fn sum(vectors: &[__m256; KEYS]) -> __m128 {
     let [a, b, c, d] =
         vectors.map(|v| _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v)));
     let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
     let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
     _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
+}
+
+/// The same of twice four vectors.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sum_pair(first: &[__m256; KEYS], second: &[__m256; KEYS]) -> [__m128; 2] {
+    let mut halves = [_mm256_setzero_ps(); KEYS];
+    for ((half, &first), &second) in halves.iter_mut().zip(first).zip(second) {
+        let low = _mm256_permute2f128_ps::<0x20>(first, second);
+        let high = _mm256_permute2f128_ps::<0x31>(first, second);
+        *half = _mm256_add_ps(low, high);
+    }
+    let [a, b, c, d] = halves;
+    let ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    let low = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+    let high = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+    let sums = _mm256_add_ps(low, high);
+    [_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums)]
 }
 
 #[inline]
