@@ -26,7 +26,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`file`] | the file: made, read and written at offsets |
+//! | [`file`](mod@file) | the file: made, read and written at offsets |
 //! | [`places`] | which part of it belongs to which page |
 //! | [`queue`] | jobs, and what became of them |
 //! | [`thread`] | doing them; waiting |

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use crate::cache::spill::Medium;
@@ -84,6 +85,12 @@ impl Faulty {
     }
 }
 
+impl Faulty {
+    fn put(&self, offset: u64, bytes: &[u8]) {
+        self.bytes.lock().unwrap().extend((offset..).zip(bytes.iter().copied()));
+    }
+}
+
 impl Medium for Faulty {
     fn read_at(&self, to: &mut [u8], offset: u64) -> io::Result<()> {
         if self.gate.broken.load(Ordering::SeqCst) {
@@ -100,9 +107,14 @@ impl Medium for Faulty {
         self.gate.pass();
         assert!(!self.panics, "told to panic");
         let full = self.writes.fetch_add(1, Ordering::SeqCst) >= self.room;
-        // Half of a page may be there before the disk is full.
-        let fits = if full { from.len() / 2 } else { from.len() };
-        self.bytes.lock().unwrap().extend((offset..).zip(from[..fits].iter().copied()));
-        if full { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        // Half of a page is there before the rest is, or before the disk is full.
+        let (first, second) = from.split_at(from.len() / 2);
+        self.put(offset, first);
+        thread::yield_now();
+        if full {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.put(offset + first.len() as u64, second);
+        Ok(())
     }
 }

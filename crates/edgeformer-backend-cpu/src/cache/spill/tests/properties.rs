@@ -131,8 +131,8 @@ impl<M: Medium> Checked<M> {
             self.apply(Action::Read { index, from: 0, len: usize::MAX });
         }
         self.live.drain(..).for_each(|(place, _)| self.spill.free(place));
-        for class in 0..LENS.len() {
-            while let Some(page) = self.spill.reclaim_blocking(LENS[class]) {
+        for (class, len) in LENS.into_iter().enumerate() {
+            while let Some(page) = self.spill.reclaim_blocking(len) {
                 self.got(Some(page), class);
             }
         }
