@@ -132,26 +132,28 @@ impl PagedCache {
     }
 
     /// Makes a page of a sequence in another form of the best that it has, unless it is there.
+    /// Returns whether it was made.
     pub(super) fn convert_page(
         &mut self,
         seq: SequenceId,
         group: usize,
         number: usize,
         form: Form,
-    ) {
+    ) -> bool {
         let Self { layout, pools, sequences, kernels, row, .. } = self;
         let group_layout = &layout.groups[group];
         let table = sequences.get_mut(&seq).map(|sequence| &mut sequence.tables[group]);
         let entry = table.and_then(|table| table.entry_mut(number, group_layout));
-        let Some(entry) = entry.filter(|entry| entry.get(form).is_none()) else { return };
+        let Some(entry) = entry.filter(|entry| entry.get(form).is_none()) else { return false };
         // A page that is seen in its closed form alone is exactly that.
         let source = entry.get(Form::Main).map(|_| Form::Main).or(source(*entry));
-        let Some(source) = source else { return };
+        let Some(source) = source else { return false };
         entry.set(form, Some(pools.take(group_layout.of_form(form).pool)));
         let mut converter = Converter { kernels, row };
         for part in 0..group_layout.parts.len() {
             convert(layout, pools, &mut converter, (group, part), *entry, source, form);
         }
+        true
     }
 
     /// The cached runs of a head that cover `positions`, in ascending order: one for each page and

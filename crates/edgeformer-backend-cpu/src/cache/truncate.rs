@@ -115,7 +115,11 @@ impl PagedCache {
         let Some(sequence) = self.sequences.get(&seq) else { return };
         for number in sequence.tables[group].numbers(&self.layout.groups[group]) {
             let form = self.layout.form_at(number, len);
-            self.convert_page(seq, group, number, form);
+            let remade = self.convert_page(seq, group, number, form);
+            // It may differ from what its tokens would give: nobody shall take it for that.
+            if let Some(sequence) = self.sequences.get_mut(&seq).filter(|_| remade) {
+                sequence.tokens.clear();
+            }
         }
     }
 }

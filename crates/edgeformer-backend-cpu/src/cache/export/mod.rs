@@ -60,7 +60,9 @@ pub(super) fn configuration(options: &SessionOptions, layout: &Layout) -> String
     if let (Some(cold), Some(hot)) = (options.tiers.cold, layout.hot()) {
         words.push(format!("cold={} hot={hot}", cold.name()));
     }
-    if layout.cuts_by_page() || attend_pages.is_some() {
+    // Windows of heads are whole pages.
+    let by_head = matches!(window, Window::Heads(_));
+    if layout.cuts_by_page() || attend_pages.is_some() || by_head {
         words.push(format!("page={}", layout.page_tokens));
     }
     words.join(" ")

@@ -1,6 +1,7 @@
 //! The cache against a plain model of itself: every row of every sequence in a vector.
 
 mod model;
+mod plain;
 mod properties;
 mod saved;
 
