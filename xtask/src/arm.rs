@@ -43,10 +43,12 @@ impl TestArm {
         let runner = format!("timeout {TIMEOUT_SECONDS} qemu-aarch64-static");
         test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
         match self.arguments.as_slice() {
-            // Developer tasks and the suite's own evaluator of graphs (minutes under emulation) do not
-            // depend on the instruction set; the suite itself runs as a test of the CPU backend.
+            // Developer tasks, measurements and the suite's own evaluator of graphs (minutes under
+            // emulation) do not depend on the instruction set; the suite itself runs as a test of
+            // the CPU backend.
             [] => test
-                .args(["--workspace", "--exclude", "xtask", "--exclude", "edgeformer-conformance"])
+                .args(["--workspace", "--exclude", "xtask", "--exclude", "edgeformer-bench"])
+                .args(["--exclude", "edgeformer-conformance"])
                 .args(["--lib", "--bins", "--tests"]),
             arguments => test.args(arguments),
         };

@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask TASK`.
 
 mod arm;
+mod bench;
 mod ci;
 mod make_model;
 mod plan_accuracy;
@@ -31,6 +32,8 @@ enum Task {
     MakeModel(make_model::MakeModel),
     /// Compare what `plan` predicts with the memory that runs take
     PlanAccuracy(plan_accuracy::PlanAccuracy),
+    /// Measure what choices cost and give: memory, speed, quality
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run().inspect(|()| println!("every rule holds")),
         Task::MakeModel(make) => make.run(),
         Task::PlanAccuracy(accuracy) => accuracy.run(),
+        Task::Bench(bench) => bench.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

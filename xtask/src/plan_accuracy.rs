@@ -1,11 +1,10 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
 use serde_json::Value;
 
-use crate::make_model::MakeModel;
+use crate::make_model;
 use crate::run::{Result, cargo, read, root, run};
 
 const MODELS: [&str; 2] = ["smollm-135m", "qwen-0.5b"];
@@ -38,7 +37,7 @@ impl PlanAccuracy {
             MODELS.iter().filter(|name| self.model.as_deref().is_none_or(|only| only == **name))
         {
             for format in FORMATS {
-                let file = model(name, format)?;
+                let file = make_model::kept(name, format)?;
                 for context in CONTEXTS {
                     worst = worst.max(compare(name, format, &file, context)?);
                 }
@@ -53,17 +52,6 @@ impl PlanAccuracy {
             TOLERANCE * 100.0
         ))
     }
-}
-
-/// The file of a model, made if it is not there.
-fn model(name: &str, format: &str) -> Result<PathBuf> {
-    let folder = root().join("target/models");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let file = folder.join(format!("{name}-{format}.gguf"));
-    if !file.is_file() {
-        MakeModel::new(name, format, &file).write()?;
-    }
-    Ok(file)
 }
 
 /// Prints a row and returns how far off the plan is.

@@ -86,6 +86,11 @@ impl Backend for CpuBackend {
         program::plan(model, threads(compile)?, session)
     }
 
+    fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
+        model.graph.check()?;
+        Ok(program::explain(&model.graph, session))
+    }
+
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?)?))
     }

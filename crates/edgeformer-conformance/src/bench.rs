@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use edgeformer_core::graph::SlotPlan;
 use edgeformer_core::{
-    Backend, CacheFormat, CompileOptions, Model, Program, Result, Session, SessionOptions,
+    Backend, CacheFormat, CompileOptions, Graph, LatentForm, Model, Program, Result, Session,
+    SessionOptions,
 };
 
 /// The backend under test.
@@ -57,6 +59,12 @@ pub(crate) fn exact() -> SessionOptions {
         page_tokens: 5,
         ..SessionOptions::default()
     }
+}
+
+/// The forms of latent attention that round differently; one of no effect without latents.
+pub(crate) fn forms(graph: &Graph) -> &'static [LatentForm] {
+    let latents = graph.cache.slots.iter().any(|slot| matches!(slot, SlotPlan::Latent { .. }));
+    if latents { &[LatentForm::Absorbed, LatentForm::Expanded] } else { &[LatentForm::Auto] }
 }
 
 impl Bench<'_> {

@@ -7,13 +7,14 @@ mod shapes;
 mod tensors;
 mod vocabulary;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use clap::Args;
 use edgeformer_models::gguf::GgufWriter;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::run::Result;
+use crate::run::{Result, root};
 use mixture::Mixture;
 use shapes::Shape;
 
@@ -36,25 +37,26 @@ pub struct MakeModel {
     quiet: bool,
 }
 
-impl MakeModel {
-    /// The model of that name and format, seed 0.
-    pub fn new(name: &str, format: &str, output: &Path) -> Self {
-        Self {
-            name: name.into(),
-            format: format.into(),
-            seed: 0,
-            output: Some(output.into()),
-            quiet: false,
-        }
+/// The file of a model of that name and format, seed 0: made if it is not there.
+pub fn kept(name: &str, format: &str) -> Result<PathBuf> {
+    let folder = root().join("target/models");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let file = folder.join(format!("{name}-{format}.gguf"));
+    if file.is_file() {
+        return Ok(file);
     }
+    let (name, format) = (name.into(), format.into());
+    MakeModel { name, format, seed: 0, output: Some(file), quiet: false }.write()
+}
 
+impl MakeModel {
     pub fn run(&self) -> Result<()> {
         println!("{}", self.write()?.display());
         Ok(())
     }
 
     /// Writes the file and returns its path.
-    pub fn write(&self) -> Result<PathBuf> {
+    fn write(&self) -> Result<PathBuf> {
         let shape = Shape::named(&self.name)?;
         let mixture: Mixture = self.format.parse()?;
         let output = self

@@ -6,13 +6,14 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer", &["edgeformer-core", "edgeformer-models", "edgeformer-backend-cpu"]),
-    ("xtask", &["edgeformer", "edgeformer-core", "edgeformer-models"]),
+    ("edgeformer-bench", &["edgeformer", "edgeformer-core", "edgeformer-models"]),
+    ("xtask", &["edgeformer", "edgeformer-bench", "edgeformer-core", "edgeformer-models"]),
 ];
 
 /// Checks that the crates depend on each other as the design draws it.

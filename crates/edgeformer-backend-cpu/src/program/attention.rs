@@ -1,14 +1,15 @@
 //! How attention is cut into jobs, from shapes alone: what a thread needs room for.
 
-use edgeformer_core::Op;
-use edgeformer_core::graph::{Attention, LatentAttention, Mask, RowKind};
+use edgeformer_core::graph::{Attention, LatentAttention};
+use edgeformer_core::{LatentForm, Op, SessionOptions, Window};
 
 use super::buffers::Capacity;
 
 /// Queries that a thread takes through the keys together: each key is read once for all of them.
-const QUERIES: usize = 16;
-/// Scores that a thread keeps, unless the heads of one group need more.
-const SCORES: usize = 1 << 18;
+const QUERIES: usize = 32;
+/// Neighbouring keys that queries meet together. Part of the results' bits: sums are rescaled
+/// from block to block.
+pub(crate) const KEYS: usize = 64;
 
 /// The jobs of an attention op: `rows` query rows by `heads` query heads each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,76 +22,152 @@ pub(crate) struct Jobs {
     pub key_dim: usize,
     /// Width of what is summed up: a value head, or a latent.
     pub value_dim: usize,
-    /// Keys that a query sees at most.
-    pub visible: usize,
 }
 
 impl Jobs {
     /// A job has the query heads of one key-value head.
-    pub fn grouped(
-        attention: &Attention,
-        kind: RowKind,
-        capacity: &Capacity,
-        context: usize,
-    ) -> Self {
+    pub fn grouped(attention: &Attention) -> Self {
         let heads = attention.heads / attention.kv_heads;
-        let longest = match attention.mask {
-            Mask::Causal => context,
-            Mask::Bidirectional => capacity.span_rows(kind),
-        };
-        // Both sides of a query that sees both.
-        let window = attention.window.map_or(usize::MAX, |window| match attention.mask {
-            Mask::Causal => window,
-            Mask::Bidirectional => window.saturating_mul(2),
-        });
-        let visible = longest.min(window);
-        Self {
-            rows: job_rows(heads, visible),
-            heads,
-            key_dim: attention.key_dim,
-            value_dim: attention.value_dim,
-            visible,
-        }
+        let (key_dim, value_dim) = (attention.key_dim, attention.value_dim);
+        Self { rows: (QUERIES / heads).max(1), heads, key_dim, value_dim }
     }
 
     /// All heads read the same latents: a job has several, but every thread should have one.
-    pub fn latent(attention: &LatentAttention, context: usize, threads: usize) -> Self {
+    pub fn absorbed(attention: &LatentAttention, threads: usize) -> Self {
         let share = attention.heads.div_ceil(threads.max(1));
         let heads =
             (1..=share.min(QUERIES)).rev().find(|heads| attention.heads.is_multiple_of(*heads));
         let heads = heads.unwrap_or(1);
         Self {
-            rows: job_rows(heads, context),
+            rows: (QUERIES / heads).max(1),
             heads,
             key_dim: attention.rank + attention.rope_dim,
             value_dim: attention.rank,
-            visible: context,
         }
+    }
+
+    /// Latents become one head's keys and values, which all rows of a span meet.
+    pub fn expanded(attention: &LatentAttention) -> Self {
+        let key_dim = attention.nope_dim + attention.rope_dim;
+        Self { rows: QUERIES, heads: 1, key_dim, value_dim: attention.value_dim }
     }
 
     /// Queries of a job.
     pub fn queries(&self) -> usize {
         self.rows * self.heads
     }
+}
 
-    /// The jobs of `op`, if it is attention.
-    pub fn of(
-        op: &Op,
-        kind: RowKind,
-        capacity: &Capacity,
-        context: usize,
-        threads: usize,
-    ) -> Option<Self> {
+/// Elements that one thread needs room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ThreadRoom {
+    /// Queries of a job.
+    pub count: usize,
+    /// Elements of their rows.
+    pub queries: usize,
+    /// Queries that have sums at the same time.
+    pub summed: usize,
+    /// Elements of their sums.
+    pub sums: usize,
+    /// Scores of a job that are kept: queries by context, if somebody watches.
+    pub recorded: usize,
+    /// Whether queries meet sinks behind a gap.
+    pub turned: bool,
+    /// Pages that queries choose among.
+    pub pages: usize,
+    /// A row of a table, or a head's part of some query rows.
+    pub row: usize,
+    /// Elements of latents and of what they become for [`KEYS`] keys, and of a head's
+    /// up-projection.
+    pub expanded: usize,
+}
+
+impl ThreadRoom {
+    /// Makes room for `op`.
+    pub fn add(&mut self, op: &Op, capacity: &Capacity, options: &SessionOptions, threads: usize) {
         match op {
-            Op::Attention(attention) => Some(Self::grouped(attention, kind, capacity, context)),
-            Op::LatentAttention(attention) => Some(Self::latent(attention, context, threads)),
-            _ => None,
+            Op::Attention(attention) => {
+                self.add_jobs(&Jobs::grouped(attention), options, attention.slot.is_some());
+            }
+            Op::LatentAttention(attention) => {
+                let jobs = Jobs::absorbed(attention, threads);
+                self.add_jobs(&jobs, options, true);
+                let values = attention.rank + attention.value_dim;
+                let part = jobs.rows * attention.nope_dim.max(values);
+                self.row = self.row.max(part);
+                if options.latent_form != LatentForm::Absorbed {
+                    self.add_expanded(attention, capacity);
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn add_jobs(&mut self, jobs: &Jobs, options: &SessionOptions, cached: bool) {
+        let visibility = &options.visibility;
+        self.count = self.count.max(jobs.queries());
+        self.queries = self.queries.max(jobs.queries() * jobs.key_dim);
+        self.summed = self.summed.max(jobs.queries());
+        self.sums = self.sums.max(jobs.queries() * jobs.value_dim);
+        if cached {
+            self.turned |= visibility.sinks > 0;
+            if visibility.attend_pages.is_some() {
+                self.pages = options.context.div_ceil(options.page_tokens.max(1));
+            }
+            if is_watched(options) {
+                let recorded = jobs.queries().saturating_mul(options.context);
+                self.recorded = self.recorded.max(recorded);
+            }
+        }
+    }
+
+    fn add_expanded(&mut self, attention: &LatentAttention, capacity: &Capacity) {
+        let jobs = Jobs::expanded(attention);
+        let latent = attention.rank + attention.rope_dim;
+        let block = KEYS * (latent + attention.nope_dim + jobs.key_dim + jobs.value_dim);
+        self.expanded = self.expanded.max(block + attention.rank * attention.nope_dim);
+        self.count = self.count.max(jobs.queries());
+        self.queries = self.queries.max(jobs.queries() * jobs.key_dim);
+        self.summed = self.summed.max(capacity.tokens);
+        self.sums = self.sums.max(capacity.tokens.saturating_mul(jobs.value_dim));
+    }
+
+    /// Bytes of all of it.
+    pub fn bytes(&self) -> u64 {
+        let parts = [
+            self.query_bytes() * if self.turned { 2 } else { 1 },
+            self.count * KEYS * size_of::<f32>(),
+            self.summed * 2 * size_of::<f32>(),
+            self.sums * size_of::<f32>(),
+            self.recorded * size_of::<f32>(),
+            self.row * size_of::<f32>(),
+            self.expanded * size_of::<f32>(),
+            self.pages * self.count * size_of::<bool>(),
+            self.pages * size_of::<(f32, u32)>(),
+        ];
+        parts.into_iter().fold(0u64, |sum, part| sum.saturating_add(part as u64))
+    }
+
+    /// Bytes of query rows, as floats and in 8 bits.
+    fn query_bytes(&self) -> usize {
+        self.queries * (size_of::<f32>() + size_of::<i8>()) + self.query_scales() * size_of::<f32>()
+    }
+
+    /// Scales of query rows in 8 bits, for the shortest blocks.
+    pub fn query_scales(&self) -> usize {
+        self.queries.div_ceil(8)
     }
 }
 
-fn job_rows(heads: usize, visible: usize) -> usize {
-    let by_queries = QUERIES / heads;
-    let by_scores = SCORES / heads.saturating_mul(visible).max(1);
-    by_queries.min(by_scores).max(1)
+/// Whether queries see parts of the past, or somebody looks at their attention: what the expanded
+/// form of latent attention does not do.
+pub(crate) fn shows_parts(options: &SessionOptions) -> bool {
+    let visibility = &options.visibility;
+    visibility.sinks > 0 || visibility.attend_pages.is_some() || is_watched(options)
+}
+
+/// Whether a session looks at where its attention goes.
+fn is_watched(options: &SessionOptions) -> bool {
+    let adaptive = matches!(options.visibility.window, Window::Adaptive { .. });
+    options.observe_attention || adaptive || options.visibility.eviction.is_some()
 }

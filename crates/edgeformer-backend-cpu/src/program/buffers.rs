@@ -48,15 +48,6 @@ impl Capacity {
             RowKind::Sequence => self.sequences,
         }
     }
-
-    /// Most rows that `kind` has in one span.
-    pub fn span_rows(&self, kind: RowKind) -> usize {
-        match kind {
-            RowKind::Token => self.tokens,
-            RowKind::Patch(patches) => patches,
-            RowKind::Sequence => 1,
-        }
-    }
 }
 
 fn most_patches(graph: &Graph) -> usize {

@@ -1,7 +1,9 @@
 //! From the ops of a graph to what a step executes: weights found, kernels chosen, small tables
 //! decoded.
 
-use edgeformer_core::graph::{Attention, LatentAttention, Norm, Pool, Unfold, Value, WeightId};
+use edgeformer_core::graph::{
+    Attention, LatentAttention, Norm, Pool, RopeLayout, Unfold, Value, WeightId,
+};
 use edgeformer_core::{Error, Graph, Model, Op, Result, Weight, graph};
 
 use super::latent::UpProjections;
@@ -24,8 +26,8 @@ pub(crate) enum Action {
     Concat,
     Norm { norm: Norm, weight: Option<Vec<f32>>, bias: Option<Vec<f32>> },
     Rope { table: usize, rope: graph::Rope },
-    Attention(Attention),
-    LatentAttention { attention: LatentAttention, up: UpProjections },
+    Attention { attention: Attention, rope: Option<QueryRope> },
+    LatentAttention { attention: LatentAttention, up: UpProjections, rope: Option<QueryRope> },
     Activation(graph::Activation),
     Multiply,
     Add,
@@ -33,6 +35,17 @@ pub(crate) enum Action {
     SoftCap(f32),
     Experts(Box<Experts>),
     Pool(Pool),
+}
+
+/// How the queries of an attention op were turned by their positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueryRope {
+    /// Which of the program's tables.
+    pub table: usize,
+    /// Columns of a head that turn.
+    pub dims: usize,
+    /// Which columns form a pair.
+    pub layout: RopeLayout,
 }
 
 /// A mixture of experts, ready to run.
@@ -139,9 +152,13 @@ impl Compiler<'_> {
                 let table = RopeTable::find(&mut self.ropes, rope, rows);
                 Action::Rope { table, rope: rope.clone() }
             }
-            Op::Attention(attention) => Action::Attention(*attention),
+            Op::Attention(attention) => {
+                let rope = inputs.first().and_then(|&queries| self.query_rope(queries));
+                Action::Attention { attention: *attention, rope }
+            }
             Op::LatentAttention(attention) => Action::LatentAttention {
                 attention: *attention,
+                rope: inputs.get(1).and_then(|&rotated| self.query_rope(rotated)),
                 up: UpProjections::new(
                     attention,
                     &self.model.graph,
@@ -186,6 +203,21 @@ impl Compiler<'_> {
         let name = self.model.graph.weight(id).name.clone();
         let problem = format!("its parts are no whole experts: {} of {count}", stack.len());
         Err(Error::Weight { name, problem })
+    }
+
+    /// The rope that made `queries`, scaled since or not.
+    fn query_rope(&self, queries: Value) -> Option<QueryRope> {
+        let graph = &self.model.graph;
+        let node = graph.nodes.iter().find(|node| node.outputs.contains(&queries))?;
+        match &node.op {
+            Op::Scale { .. } => self.query_rope(*node.inputs.first()?),
+            Op::Rope(rope) => {
+                let rows = graph.values[node.inputs.first()?.index()].rows;
+                let table = RopeTable::position(&self.ropes, rope, rows)?;
+                Some(QueryRope { table, dims: rope.dims, layout: rope.layout })
+            }
+            _ => None,
+        }
     }
 
     fn weight(&self, id: WeightId) -> Result<&Weight> {

@@ -1,12 +1,64 @@
-//! The up-projections of latent attention, laid out for the absorbed form (DeepSeek-V2,
-//! arXiv 2405.04434, section 2.1.2): a query goes up through a head's keys once, `q~ = W_UKᵀ q`,
-//! and is compared with latents; what comes back goes up through the head's values once.
+//! The up-projections of latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
+//!
+//! Absorbed, a query goes up through a head's keys once, `q~ = W_UKᵀ q`, and is compared with
+//! latents; what comes back goes up through the head's values once. Expanded, latents become keys
+//! and values. `W_UK` is kept transposed for the first and serves the second row by row;
+//! `W_q W_UK` is never multiplied out: it would be larger than both.
 
 use edgeformer_core::graph::{LatentAttention, LatentUp};
 use edgeformer_core::{Format, Graph, Result, Tensor, Weight, Weights};
 
 use super::matrix::Matrix;
 use crate::kernels::Kernels;
+
+/// What the two forms of latent attention cost, by the multiplications they take.
+///
+/// With `S` queries of a head over `T` positions, absorbing takes `S r (n + v)` multiplications
+/// between the spaces and `S T (2r + d)` with the latents; expanding takes `T r (n + v)` to make
+/// keys and values and `S T (n + d + v)` with them. Equal costs put the crossover at
+/// `S* = r (n + v) T / (T (2r - n - v) + r (n + v))`, 171 for DeepSeek's dimensions and long
+/// contexts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LatentCost {
+    /// Time of a multiplication with an up-projection.
+    pub project: f64,
+    /// Time of a multiplication with a cached or expanded row.
+    pub attend: f64,
+}
+
+impl Default for LatentCost {
+    fn default() -> Self {
+        Self { project: 1.0, attend: 1.0 }
+    }
+}
+
+impl LatentCost {
+    /// Whether a span of `queries` rows that sees `context` positions is cheaper expanded.
+    pub fn prefers_expanded(
+        &self,
+        attention: &LatentAttention,
+        queries: usize,
+        context: usize,
+    ) -> bool {
+        let [absorbed, expanded] = self.of_both(attention, queries as f64, context as f64);
+        expanded < absorbed
+    }
+
+    /// From how many queries on a span that sees `context` positions is expanded.
+    pub fn crossover(&self, attention: &LatentAttention, context: usize) -> Option<usize> {
+        (1..=context).find(|&queries| self.prefers_expanded(attention, queries, context))
+    }
+
+    fn of_both(&self, attention: &LatentAttention, queries: f64, context: f64) -> [f64; 2] {
+        let dims = [attention.rank, attention.nope_dim, attention.rope_dim, attention.value_dim];
+        let [rank, nope, rope, value] = dims.map(|dim| dim as f64);
+        let projected = rank * (nope + value) * self.project;
+        let scores = queries * context * self.attend;
+        let absorbed = queries * projected + scores * (2.0 * rank + rope);
+        let expanded = context * projected + scores * (nope + rope + value);
+        [absorbed, expanded]
+    }
+}
 
 /// Up-projections, a matrix a head.
 #[derive(Debug)]

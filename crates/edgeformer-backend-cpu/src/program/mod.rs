@@ -4,11 +4,13 @@
 //! - `buffers`, `scratch`, `needs`: memory, from shapes and formats alone
 //! - `compile`: ops to actions, with `linear`, `matrix`, `rope`, `latent` for their weights
 //! - `attention`: how attention is cut into jobs
+//! - `explain`: what was chosen, for people
 //! - `fingerprint`: which model a saved sequence belongs to
 
 mod attention;
 mod buffers;
 mod compile;
+mod explain;
 mod fingerprint;
 mod latent;
 mod linear;
@@ -27,16 +29,17 @@ use crate::kernels::Kernels;
 use crate::pool::Pool;
 use crate::session::CpuSession;
 
-pub(crate) use attention::Jobs;
+pub(crate) use attention::{Jobs, KEYS, ThreadRoom, shows_parts};
 pub(crate) use buffers::{BufferPlan, Capacity, Place};
-pub(crate) use compile::{Action, Code, Experts, Instruction};
-pub(crate) use latent::UpProjections;
+pub(crate) use compile::{Action, Code, Experts, Instruction, QueryRope};
+pub(crate) use explain::explain;
+pub(crate) use latent::{LatentCost, UpProjections};
 pub(crate) use linear::{Linear, Tile};
 pub(crate) use matrix::Table;
 pub(crate) use needs::Needs;
 pub(crate) use rope::RopeTable;
 pub(crate) use schedule::Schedule;
-pub(crate) use scratch::{ExpertRoom, ScratchPlan, ThreadRoom};
+pub(crate) use scratch::{ExpertRoom, ScratchPlan};
 
 /// A compiled model. Sessions share it and its threads: they take turns, op by op.
 pub(crate) struct CpuProgram {

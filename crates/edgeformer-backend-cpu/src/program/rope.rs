@@ -13,13 +13,17 @@ pub(crate) struct RopeTable {
 impl RopeTable {
     /// Index of the table for `rope` in `tables`, added if it is new.
     pub fn find(tables: &mut Vec<Self>, rope: &Rope, rows: RowKind) -> usize {
-        let found = tables.iter().position(|table| {
-            (table.rope.dims, table.rope.base, table.rows) == (rope.dims, rope.base, rows)
-                && table.rope.scaling == rope.scaling
-        });
-        found.unwrap_or_else(|| {
+        Self::position(tables, rope, rows).unwrap_or_else(|| {
             tables.push(Self { rope: rope.clone(), rows });
             tables.len() - 1
+        })
+    }
+
+    /// Index of the table for `rope`, if there is one.
+    pub fn position(tables: &[Self], rope: &Rope, rows: RowKind) -> Option<usize> {
+        tables.iter().position(|table| {
+            (table.rope.dims, table.rope.base, table.rows) == (rope.dims, rope.base, rows)
+                && table.rope.scaling == rope.scaling
         })
     }
 

@@ -3,7 +3,7 @@
 use edgeformer_core::graph::Value;
 use edgeformer_core::{Graph, Op, Result, SessionOptions};
 
-use super::attention::Jobs;
+use super::attention::ThreadRoom;
 use super::buffers::{BufferPlan, Capacity};
 use super::needs::Needs;
 use super::rope::RopeTable;
@@ -26,16 +26,6 @@ pub(crate) struct ScratchPlan {
     pub thread: ThreadRoom,
     /// Elements of the caller's output rows.
     pub outputs: usize,
-}
-
-/// Elements that one thread needs room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ThreadRoom {
-    pub queries: usize,
-    pub scores: usize,
-    pub sums: usize,
-    /// A row of a table, or a head's part of some query rows.
-    pub row: usize,
 }
 
 /// What a mixture of experts needs room for, for the largest of a graph.
@@ -80,31 +70,18 @@ impl ScratchPlan {
             let node = &graph.nodes[step.node];
             let input = node.inputs.first().copied();
             let rows = input.map_or(0, |value| capacity.rows(graph.values[value.index()].rows));
-            plan.add(graph, &node.op, input, rows, options.context, threads);
+            plan.add(graph, &node.op, input, rows);
+            plan.thread.add(&node.op, &capacity, options, threads);
         }
         Ok(plan)
     }
 
-    fn add(
-        &mut self,
-        graph: &Graph,
-        op: &Op,
-        input: Option<Value>,
-        rows: usize,
-        context: usize,
-        threads: usize,
-    ) {
+    fn add(&mut self, graph: &Graph, op: &Op, input: Option<Value>, rows: usize) {
         let Some(input) = input.map(|value| graph.values[value.index()]) else { return };
-        if let Some(jobs) = Jobs::of(op, input.rows, &self.capacity, context, threads) {
-            self.thread.add_jobs(&jobs);
-        }
         match op {
             Op::LatentAttention(attention) => {
                 let row = attention.rank + attention.rope_dim;
                 self.latent_rows = self.latent_rows.max(rows.saturating_mul(row));
-                let jobs = Jobs::latent(attention, context, threads);
-                let part = jobs.rows * attention.nope_dim.max(attention.value_dim);
-                self.thread.row = self.thread.row.max(part);
             }
             Op::Position { .. } => self.thread.row = self.thread.row.max(input.width),
             Op::Linear { .. } if self.quantized[1] > 0 => {
@@ -127,28 +104,15 @@ impl ScratchPlan {
     /// Bytes of all of it, for `threads` threads.
     pub fn bytes(&self, threads: usize) -> u64 {
         let [rows, columns] = self.quantized;
-        let thread = self.thread.elements().saturating_mul(threads as u64);
+        let thread = self.thread.bytes().saturating_mul(threads as u64);
         let own = self.ropes.iter().map(|&size| size as u64).fold(0, u64::saturating_add);
-        let elements = [own, self.latent_rows as u64, self.experts.elements(), thread];
+        let elements = [own, self.latent_rows as u64, self.experts.elements()];
         let elements = elements.into_iter().fold(self.outputs as u64, u64::saturating_add);
         elements
             .saturating_mul(size_of::<f32>() as u64)
+            .saturating_add(thread)
             .saturating_add(self.buffers.bytes())
             .saturating_add(Q8Buffer::bytes(rows, columns) as u64)
-    }
-}
-
-impl ThreadRoom {
-    fn add_jobs(&mut self, jobs: &Jobs) {
-        self.queries = self.queries.max(jobs.queries() * jobs.key_dim);
-        self.scores = self.scores.max(jobs.queries().saturating_mul(jobs.visible));
-        self.sums = self.sums.max(jobs.queries() * jobs.value_dim);
-    }
-
-    /// Elements in all.
-    pub fn elements(&self) -> u64 {
-        let parts = [self.queries, self.scores, self.sums, self.row];
-        parts.into_iter().fold(0u64, |sum, part| sum.saturating_add(part as u64))
     }
 }
 

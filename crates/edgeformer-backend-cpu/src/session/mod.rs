@@ -4,9 +4,15 @@
 //! - `memory`: where values are while a step runs; `scratch`: everything else it needs
 //! - `run`: the actions in order
 //! - `embed`, `elementwise`, `columns`, `linear`, `rope`, `pooling`, `experts`: one family of ops each
-//! - `attend`: scores, softmax, weighted sum; `grouped` and `latent` feed it
+//! - `sight`: how far queries see; `tiles`: rows cut into tiles
+//! - `attend`: scores, softmax, weighted sum
+//! - `attention`: what all kinds have in common; `grouped`, `latent`, `both_sides`: the kinds
+//! - `watch`: sessions that look at where attention goes; `cache`: pages and what they learn
 
 mod attend;
+mod attention;
+mod both_sides;
+mod cache;
 mod columns;
 mod elementwise;
 mod embed;
@@ -20,26 +26,37 @@ mod rope;
 mod rows;
 mod run;
 mod scratch;
+mod sight;
 #[cfg(test)]
 mod tests;
+mod tiles;
+mod watch;
 
 use std::sync::Arc;
 
-use edgeformer_core::{Error, KvCache, Outputs, Result, Session, SessionOptions, Step};
+use edgeformer_core::graph::SlotPlan;
+use edgeformer_core::{
+    AttentionMass, Error, Graph, Input, KvCache, LatentForm, Outputs, Result, Session,
+    SessionOptions, Step,
+};
 
 use crate::cache::PagedCache;
-use crate::program::{CpuProgram, ScratchPlan};
+use crate::program::{CpuProgram, ScratchPlan, shows_parts};
+use cache::SessionCache;
 use memory::Memory;
 use rows::StepRows;
 use run::Executor;
 use scratch::Scratch;
+use sight::Sight;
+use watch::Watch;
 
 /// A stream of work over a program.
 pub(crate) struct CpuSession {
     program: Arc<CpuProgram>,
     options: SessionOptions,
     plan: ScratchPlan,
-    cache: PagedCache,
+    cache: SessionCache,
+    sight: Sight,
     rows: StepRows,
     buffers: Vec<Vec<f32>>,
     scratch: Scratch,
@@ -49,12 +66,13 @@ pub(crate) struct CpuSession {
 
 impl CpuSession {
     pub fn new(program: Arc<CpuProgram>, options: &SessionOptions) -> Result<Self> {
-        if options.cache_type_k.is_quantized() || options.cache_type_v.is_quantized() {
-            return Err(Error::Config("cache formats below f16 are not supported yet".into()));
-        }
-        let plan = &program.model.graph.cache;
-        let cache = PagedCache::new(plan, options, program.fingerprint, program.kernels)?;
         let plan = program.scratch(options)?;
+        let graph = &program.model.graph;
+        let sight = Sight::new(&program, options)?;
+        check_latent_form(graph, options)?;
+        let kernels = program.kernels;
+        let pages = PagedCache::new(&graph.cache, options, program.fingerprint, kernels)?;
+        let cache = SessionCache { pages, watch: Watch::new(graph, options)? };
         Ok(Self {
             buffers: scratch::buffers(&plan)?,
             scratch: Scratch::new(&program, &plan, options.context)?,
@@ -63,6 +81,7 @@ impl CpuSession {
             program,
             plan,
             cache,
+            sight,
             interrupted: false,
         })
     }
@@ -77,7 +96,7 @@ impl CpuSession {
 
     fn recover(&mut self) -> Result<()> {
         if self.interrupted {
-            self.cache.rollback();
+            self.cache.pages.rollback();
             self.buffers = scratch::buffers(&self.plan)?;
             self.scratch = Scratch::new(&self.program, &self.plan, self.options.context)?;
             self.interrupted = false;
@@ -90,8 +109,14 @@ impl Session for CpuSession {
     fn run(&mut self, step: &Step<'_>, outputs: &mut Outputs) -> Result<()> {
         self.recover()?;
         let program = self.program.clone();
-        self.rows.read(&program, step, &self.plan.capacity, &self.options, &self.cache)?;
-        self.cache.reserve(self.rows.reservations())?;
+        self.rows.read(&program, step, &self.plan.capacity, &self.options, &self.cache.pages)?;
+        self.cache.pages.reserve(self.rows.reservations())?;
+        for span in step.spans {
+            if let Input::Tokens(tokens) = span.input {
+                self.cache.pages.note_tokens(span.sequence, tokens);
+            }
+        }
+        self.cache.watch.begin(self.rows.spans());
         outputs.reset(program.model.graph.output_width(), self.rows.wanted_counts());
 
         self.interrupted = true;
@@ -102,21 +127,26 @@ impl Session for CpuSession {
             &mut self.buffers,
             outputs.data_mut(),
         );
-        Executor {
+        let done = Executor {
             program: &program,
             kernels: program.kernels,
             pool: &program.pool,
             step,
             rows: &self.rows,
-            capacity: &self.plan.capacity,
-            context: self.options.context,
             memory,
             cache: &mut self.cache,
+            sight: &self.sight,
+            latent_form: latent_form(&self.options),
             scratch: &mut self.scratch,
         }
         .run();
-        self.cache.commit();
         self.interrupted = false;
+        if let Err(error) = done {
+            self.cache.pages.rollback();
+            return Err(error);
+        }
+        self.cache.pages.commit();
+        self.cache.watch.step_done(self.rows.spans(), &mut self.cache.pages);
         Ok(())
     }
 
@@ -125,6 +155,33 @@ impl Session for CpuSession {
     }
 
     fn trim(&mut self) -> u64 {
-        self.cache.trim()
+        self.cache.pages.trim()
+    }
+
+    fn attention_mass(&self) -> Option<&AttentionMass> {
+        match &self.cache.watch {
+            Watch::Mass { mass, .. } => Some(mass),
+            _ => None,
+        }
+    }
+}
+
+/// The expanded form shows a query all that the model does.
+fn check_latent_form(graph: &Graph, options: &SessionOptions) -> Result<()> {
+    let latents = graph.cache.slots.iter().any(|slot| matches!(slot, SlotPlan::Latent { .. }));
+    if options.latent_form == LatentForm::Expanded && shows_parts(options) && latents {
+        return Err(Error::Config(
+            "mla expanded: sinks, attend_pages, evict, adaptive windows and window tuning need the absorbed form; use --mla auto or absorbed".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The form that a session's options leave: what shows queries parts of the past, or looks at
+/// their attention, is absorbed.
+fn latent_form(options: &SessionOptions) -> LatentForm {
+    match options.latent_form {
+        LatentForm::Auto if shows_parts(options) => LatentForm::Absorbed,
+        form => form,
     }
 }

@@ -1,13 +1,14 @@
-use edgeformer_core::Step;
 use edgeformer_core::graph::Value;
+use edgeformer_core::{LatentForm, Result, Step};
 
+use super::cache::SessionCache;
 use super::memory::Memory;
 use super::rows::StepRows;
 use super::scratch::Scratch;
-use crate::cache::PagedCache;
+use super::sight::Sight;
 use crate::kernels::Kernels;
 use crate::pool::Pool;
-use crate::program::{Action, Capacity, CpuProgram, Instruction};
+use crate::program::{Action, CpuProgram, Instruction};
 
 /// Everything that a step works with.
 pub(super) struct Executor<'a> {
@@ -16,32 +17,35 @@ pub(super) struct Executor<'a> {
     pub pool: &'a Pool,
     pub step: &'a Step<'a>,
     pub rows: &'a StepRows,
-    pub capacity: &'a Capacity,
-    /// Tokens that a sequence may hold.
-    pub context: usize,
     pub memory: Memory<'a>,
-    pub cache: &'a mut PagedCache,
+    pub cache: &'a mut SessionCache,
+    pub sight: &'a Sight,
+    pub latent_form: LatentForm,
     pub scratch: &'a mut Scratch,
 }
 
 impl Executor<'_> {
     /// Runs the step, which was found valid.
-    pub fn run(mut self) {
+    ///
+    /// # Errors
+    /// If pages of the cache cannot be read back from where they were moved to.
+    pub fn run(mut self) -> Result<()> {
         let program = self.program;
         self.scratch.quantized.of = None;
         self.turn_ropes();
         let (body, tail) = program.code.instructions.split_at(program.schedule.tail);
-        body.iter().for_each(|instruction| self.execute(instruction));
+        body.iter().try_for_each(|instruction| self.execute(instruction))?;
         self.memory.begin_tail();
         self.scratch.quantized.of = None;
         if self.rows.wanted().is_empty() {
-            return;
+            return Ok(());
         }
-        tail.iter().for_each(|instruction| self.execute(instruction));
+        tail.iter().try_for_each(|instruction| self.execute(instruction))?;
         self.memory.deliver();
+        Ok(())
     }
 
-    fn execute(&mut self, instruction: &Instruction) {
+    fn execute(&mut self, instruction: &Instruction) -> Result<()> {
         let Instruction { action, inputs, outputs, .. } = instruction;
         match action {
             Action::Embed { table, scale } => self.embed(table, *scale, outputs[0]),
@@ -53,9 +57,11 @@ impl Executor<'_> {
             Action::Norm { norm, weight, bias } => {
                 self.norm(norm, weight.as_deref(), bias.as_deref(), inputs[0], outputs[0]);
             }
-            Action::Attention(attention) => self.attention(attention, inputs, outputs[0]),
-            Action::LatentAttention { attention, up } => {
-                self.latent_attention(attention, up, inputs, outputs[0]);
+            Action::Attention { attention, rope } => {
+                self.attention(attention, *rope, inputs, outputs[0])?;
+            }
+            Action::LatentAttention { attention, up, rope } => {
+                self.latent_attention(attention, up, *rope, inputs, outputs[0])?;
             }
             Action::Experts(experts) => self.experts(experts, inputs[0], outputs[0]),
             Action::Pool(pool) => self.pool(*pool, inputs[0], outputs[0]),
@@ -89,6 +95,7 @@ impl Executor<'_> {
                 self.combine(matches!(action, Action::Add), other, outputs[0]);
             }
         }
+        Ok(())
     }
 
     /// Makes the output hold an input's elements, by taking its memory over or by copying, and

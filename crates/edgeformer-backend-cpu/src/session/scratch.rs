@@ -3,8 +3,9 @@ use std::sync::Mutex;
 use edgeformer_core::graph::Value;
 use edgeformer_core::{Error, Result};
 
+use super::attend::{PageChoice, QueryRoom, Sums, View};
 use crate::kernels::{Q8Buffer, Q8Rows};
-use crate::program::{CpuProgram, ExpertRoom, ScratchPlan, ThreadRoom};
+use crate::program::{CpuProgram, ExpertRoom, KEYS, ScratchPlan, ThreadRoom};
 
 /// Memory that a step works in, besides values and cache.
 pub(super) struct Scratch {
@@ -41,9 +42,16 @@ impl Quantized {
 
 /// What one thread works in: see [`ThreadRoom`].
 pub(super) struct ThreadScratch {
-    pub queries: Vec<f32>,
-    pub scores: Vec<f32>,
-    pub sums: Vec<f32>,
+    pub queries: QueryRoom,
+    /// The same queries, turned back for keys that lie behind a gap.
+    pub turned: QueryRoom,
+    /// What each query sees.
+    pub views: Vec<View>,
+    pub sums: Sums,
+    /// Scores that are kept for those who watch, a row a query.
+    pub recorded: Vec<f32>,
+    pub choice: PageChoice,
+    pub expanded: Vec<f32>,
     pub row: Vec<f32>,
 }
 
@@ -87,13 +95,7 @@ impl Scratch {
 
     #[cfg(test)]
     pub fn bytes(&self) -> u64 {
-        let thread = |scratch: &Mutex<ThreadScratch>| {
-            let scratch = scratch.lock().unwrap();
-            [&scratch.queries, &scratch.scores, &scratch.sums, &scratch.row]
-                .map(|part| size_of_val(&part[..]))
-                .iter()
-                .sum::<usize>()
-        };
+        let thread = |scratch: &Mutex<ThreadScratch>| scratch.lock().unwrap().bytes();
         let experts = &self.experts;
         let floats = [&experts.scores, &experts.input, &experts.output, &experts.gate, &experts.up];
         let floats: usize = floats.map(|part| size_of_val(&part[..])).iter().sum();
@@ -111,11 +113,46 @@ impl Scratch {
 impl ThreadScratch {
     fn new(room: &ThreadRoom) -> Result<Self> {
         Ok(Self {
-            queries: zeros(room.queries)?,
-            scores: zeros(room.scores)?,
-            sums: zeros(room.sums)?,
+            queries: QueryRoom::new(room)?,
+            turned: if room.turned { QueryRoom::new(room)? } else { QueryRoom::default() },
+            views: Vec::with_capacity(room.count),
+            sums: Sums {
+                scores: zeros(room.count * KEYS)?,
+                largest: zeros(room.summed)?,
+                totals: zeros(room.summed)?,
+                values: zeros(room.sums)?,
+            },
+            recorded: zeros(room.recorded)?,
+            choice: PageChoice {
+                chosen: vec![false; room.pages * room.count],
+                ranked: Vec::with_capacity(room.pages),
+                pages: room.pages,
+            },
+            expanded: zeros(room.expanded)?,
             row: zeros(room.row)?,
         })
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        let Sums { scores, largest, totals, values } = &self.sums;
+        let floats = [scores, largest, totals, values, &self.recorded, &self.expanded, &self.row];
+        let floats: usize = floats.map(|part| size_of_val(&part[..])).iter().sum();
+        let queries: usize = [&self.queries, &self.turned].map(QueryRoom::bytes).iter().sum();
+        let ranked = self.choice.ranked.capacity() * size_of::<(f32, u32)>();
+        floats + queries + size_of_val(&self.choice.chosen[..]) + ranked
+    }
+}
+
+impl QueryRoom {
+    fn new(room: &ThreadRoom) -> Result<Self> {
+        let (codes, scales) = (vec![0; room.queries], zeros(room.query_scales())?);
+        Ok(Self { floats: zeros(room.queries)?, codes, scales })
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        size_of_val(&self.floats[..]) + self.codes.len() + size_of_val(&self.scales[..])
     }
 }
 

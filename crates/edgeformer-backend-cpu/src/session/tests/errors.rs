@@ -96,7 +96,7 @@ fn a_step_after_one_that_panicked_starts_afresh() {
     let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), 2).unwrap();
     let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
     let sequence = session.cache().create().unwrap();
-    session.cache.reserve(&[(sequence, 4)]).unwrap();
+    session.cache.pages.reserve(&[(sequence, 4)]).unwrap();
     session.buffers.iter_mut().for_each(|buffer| *buffer = Vec::new());
     session.interrupted = true;
     assert_eq!(forward(&mut session, Input::Tokens(&[1, 2, 3])), expected);

@@ -1,6 +1,6 @@
 //! A token's logits depend on its own sequence alone.
 
-use edgeformer_core::{Outputs, Session, SessionOptions, Step, Want};
+use edgeformer_core::{LatentForm, Outputs, Session, SessionOptions, Step, Want};
 
 use super::models::{Parts, VOCABULARY, decoder};
 use super::*;
@@ -25,6 +25,9 @@ fn in_chunks(session: &mut dyn Session, tokens: &[u32], chunk: usize) -> Vec<f32
     all
 }
 
+/// The forms of latent attention round differently: bits are the same within one.
+const FORMS: [LatentForm; 2] = [LatentForm::Absorbed, LatentForm::Expanded];
+
 fn both_caches() -> [SessionOptions; 2] {
     let half = SessionOptions {
         cache_type_k: CacheFormat::F16,
@@ -35,14 +38,24 @@ fn both_caches() -> [SessionOptions; 2] {
     [options(), half]
 }
 
+/// Miniature models, caches, and the forms that matter to the model.
+fn cases() -> impl Iterator<Item = (Parts, SessionOptions, LatentForm)> {
+    let forms = |parts: Parts| FORMS.into_iter().take(if parts.latent { 2 } else { 1 });
+    Parts::ALL.into_iter().flat_map(move |parts| {
+        let with_cache = move |options: SessionOptions| {
+            forms(parts).map(move |form| (parts, options.clone(), form))
+        };
+        both_caches().into_iter().flat_map(with_cache)
+    })
+}
+
 #[test]
 fn threads_and_chunks_change_no_bit() {
     let tokens = tokens(27, 1);
     for isa in Isa::available().into_iter().map(Isa::name) {
-        for (parts, options) in
-            Parts::ALL.into_iter().flat_map(|parts| both_caches().map(|options| (parts, options)))
-        {
+        for (parts, options, form) in cases() {
             let model = decoder(parts);
+            let options = SessionOptions { latent_form: form, ..options };
             let open = |threads| open_with(Some(isa), &model, threads, &options);
             let expected = in_chunks(open(1).as_mut(), &tokens, 27);
             assert!(expected.iter().all(|logit| logit.is_finite()));
@@ -62,9 +75,9 @@ fn threads_and_chunks_change_no_bit() {
 
 #[test]
 fn companions_change_no_bit() {
-    for parts in Parts::ALL {
+    for (parts, options, form) in cases() {
         let model = decoder(parts);
-        let options = options();
+        let options = SessionOptions { latent_form: form, ..options };
         let (a, b, c) = (tokens(9, 1), tokens(13, 2), tokens(4, 3));
         let mut alone = open(&model, 1, &options);
         let [la, lb, lc] = [&a, &b, &c].map(|tokens| in_chunks(alone.as_mut(), tokens, 32));

@@ -1,0 +1,57 @@
+//! The cache of a session: pages, and what is remembered of sequences besides.
+
+use std::io::{Read, Write};
+
+use edgeformer_core::{CacheUsage, KvCache, Result, SequenceId};
+
+use super::watch::Watch;
+use crate::cache::PagedCache;
+
+/// See the [module](self).
+pub(super) struct SessionCache {
+    pub pages: PagedCache,
+    pub watch: Watch,
+}
+
+impl KvCache for SessionCache {
+    fn create(&mut self) -> Result<SequenceId> {
+        self.pages.create()
+    }
+
+    fn len(&self, seq: SequenceId) -> usize {
+        self.pages.len(seq)
+    }
+
+    fn truncate(&mut self, seq: SequenceId, len: usize) -> Result<()> {
+        self.pages.truncate(seq, len)?;
+        self.watch.truncated(seq, len);
+        Ok(())
+    }
+
+    fn fork(&mut self, seq: SequenceId) -> Result<SequenceId> {
+        let fork = self.pages.fork(seq)?;
+        self.watch.forked(seq, fork);
+        Ok(fork)
+    }
+
+    fn adopt(&mut self, seq: SequenceId, tokens: &[u32]) -> Result<usize> {
+        self.pages.adopt(seq, tokens)
+    }
+
+    fn remove(&mut self, seq: SequenceId) {
+        self.pages.remove(seq);
+        self.watch.removed(seq);
+    }
+
+    fn export(&mut self, seq: SequenceId, to: &mut dyn Write) -> Result<()> {
+        self.pages.export(seq, to)
+    }
+
+    fn import(&mut self, from: &mut dyn Read) -> Result<SequenceId> {
+        self.pages.import(from)
+    }
+
+    fn usage(&self) -> CacheUsage {
+        self.pages.usage()
+    }
+}

@@ -1,0 +1,34 @@
+//! What EdgeFormer's choices cost and give, measured: memory, speed, quality.
+//!
+//! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
+//! - [`stream`]: perplexity over a text that does not end
+//! - [`latent`]: the size of a latent cache, and when its two forms cross
+//! - [`quality()`]: perplexity and divergence of one session against another
+//! - [`process`]: cases in processes of their own
+//! - [`output`]: tables, JSON and charts of what was measured
+//!
+//! Cases are data, measurements are values, outputs are functions over them. Nothing here stands
+//! alone: every figure has its peer from the same run beside it, and the machine above it.
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod latent;
+pub mod output;
+pub mod process;
+pub mod stream;
+
+mod error;
+mod machine;
+mod progress;
+mod quality;
+mod spread;
+mod subject;
+mod text;
+
+pub use error::{Error, Result};
+pub use machine::Machine;
+pub use progress::Progress;
+pub use quality::{Quality, Scores, quality};
+pub use spread::Spread;
+pub use subject::{ModelChoice, ModelRecord, Subject};
+pub use text::Windows;

@@ -1,0 +1,184 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use edgeformer::{EngineOptions, builtin_backends};
+use edgeformer_core::{
+    Backend, CompileOptions, Device, Footprint, Program, Selection, SessionOptions,
+};
+use edgeformer_models::{ModelFile, OpenOptions, open_with};
+
+use crate::{Error, Result};
+
+/// Which model is measured, and with how many threads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// A GGUF file or a Hugging Face folder.
+    pub path: PathBuf,
+    /// Threads that compute; `None` lets the backend choose.
+    pub threads: Option<usize>,
+}
+
+impl ModelChoice {
+    /// What a table calls it: the file's name.
+    pub fn name(&self) -> String {
+        let name = self.path.file_stem().unwrap_or(self.path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// What a table calls a text: the file's name, behind its folder's, for `test.txt` alone says
+/// nothing.
+pub(crate) fn text_name(path: &Path) -> String {
+    let folder = path.parent().and_then(Path::file_name).map(Path::new);
+    let name = path.file_stem().map_or(path, Path::new);
+    folder.map_or(name.to_owned(), |folder| folder.join(name)).display().to_string()
+}
+
+/// A compiled model under test: sessions of any options over one program.
+pub struct Subject {
+    /// The program.
+    pub program: Arc<dyn Program>,
+    /// Where it runs.
+    pub device: Device,
+    /// What its files hold.
+    pub file: ModelFile,
+    backend: Arc<dyn Backend>,
+    compile: CompileOptions,
+}
+
+impl Subject {
+    /// Opens and compiles a model that continues text.
+    ///
+    /// # Errors
+    /// If its files are damaged, it does not continue text, or no backend runs it.
+    pub fn open(choice: &ModelChoice, tokenizer: bool) -> Result<Self> {
+        let file = open_with(&choice.path, &OpenOptions { tokenizer })?;
+        let graph = &file.model.graph;
+        if !graph.is_decoder() || !graph.is_causal() {
+            let path = choice.path.display();
+            return Err(Error::Request(format!(
+                "{path}: only models that continue text are measured"
+            )));
+        }
+        let found = builtin_backends(&EngineOptions::default())?.select(&Selection::Auto, graph)?;
+        let compile = CompileOptions { device: found.device.id.clone(), threads: choice.threads };
+        let program = found.backend.compile(file.model.clone(), &compile)?;
+        Ok(Self { program, device: found.device, file, backend: found.backend, compile })
+    }
+
+    /// What a session with these options would take.
+    ///
+    /// # Errors
+    /// If such a session cannot be opened, with the reason.
+    pub fn plan(&self, options: &SessionOptions) -> Result<Footprint> {
+        Ok(self.backend.plan(&self.file.model, &self.compile, options)?)
+    }
+
+    /// Positions that the model was trained on.
+    pub fn trained_context(&self) -> usize {
+        self.program.graph().trained_context().unwrap_or(1)
+    }
+
+    /// Tokens that the vocabulary has.
+    pub fn vocabulary(&self) -> usize {
+        self.program.graph().vocabulary()
+    }
+
+    /// The tokens of a text file, the model's beginning mark left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no text, or the model has no tokenizer.
+    pub fn tokens_of(&self, text: &Path) -> Result<Vec<u32>> {
+        let words = std::fs::read_to_string(text).map_err(|error| Error::file(text, error))?;
+        let missing = || {
+            let path = self.file.source.path.display();
+            Error::Request(format!("{path}: the model has no tokenizer to read a text with"))
+        };
+        let tokenizer = self.file.tokenizer.as_ref().ok_or_else(missing)?;
+        Ok(tokenizer.encode(&words, edgeformer_models::text::AddSpecial::Never, false)?)
+    }
+
+    /// The token that begins a text, where the model was trained with one.
+    pub fn beginning(&self) -> Option<u32> {
+        let tokenizer = self.file.tokenizer.as_ref()?;
+        let marks =
+            tokenizer.encode("", edgeformer_models::text::AddSpecial::AsModel, false).ok()?;
+        tokenizer.bos().filter(|bos| marks.first() == Some(bos))
+    }
+}
+
+/// What a table says of its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// The file's name.
+    pub name: String,
+    /// The model's family.
+    pub family: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Positions that it was trained on.
+    pub trained_context: usize,
+    /// Layers that cache.
+    pub layers: usize,
+    /// Elements that are cached of a token, over all layers.
+    pub cached_elements: usize,
+}
+
+impl Subject {
+    /// What a table says of it.
+    pub fn record(&self, choice: &ModelChoice) -> ModelRecord {
+        let graph = self.program.graph();
+        let elements = graph.cache.slots.iter().map(|slot| slot.elements());
+        ModelRecord {
+            name: choice.name(),
+            family: graph.name.clone(),
+            bytes: self.file.source.file_len() as u64,
+            trained_context: self.trained_context(),
+            layers: graph.cache.slots.len(),
+            cached_elements: elements.map(|(keys, values)| keys + values).sum(),
+        }
+    }
+}
+
+impl ModelRecord {
+    /// A line for people.
+    pub fn to_line(&self) -> String {
+        format!(
+            "{} ({}, {}), trained on {} tokens, {} layers that cache {} elements of a token",
+            self.name,
+            self.family,
+            crate::output::bytes(self.bytes),
+            self.trained_context,
+            self.layers,
+            self.cached_elements
+        )
+    }
+}
+
+#[cfg(test)]
+impl ModelRecord {
+    /// A model for tests.
+    pub(crate) fn made_up() -> Self {
+        Self {
+            name: "toy".into(),
+            family: "llama".into(),
+            bytes: 1 << 20,
+            trained_context: 512,
+            layers: 5,
+            cached_elements: 320,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_called_by_folder_and_name() {
+        assert_eq!(text_name(Path::new("/data/wikitext-2/test.txt")), "wikitext-2/test");
+        assert_eq!(text_name(Path::new("test.txt")), "test");
+    }
+}

@@ -1,0 +1,41 @@
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+use edgeformer_bench::output::{Report, fill, to_json, write};
+
+use crate::run::Result;
+
+/// Where figures go besides standard output.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A folder for NAME.md, NAME.json and NAME.png
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// A document with a place that is marked for the figures: they replace what stands there
+    #[arg(long)]
+    document: Option<PathBuf>,
+    /// JSON on standard output, instead of Markdown
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub fn report(&self, report: &impl Report) -> Result<()> {
+        if let Some(folder) = &self.output {
+            write(report, folder).map_err(|error| error.to_string())?;
+        }
+        if let Some(file) = &self.document {
+            let named = |error: &dyn ToString| format!("{}: {}", file.display(), error.to_string());
+            let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+            let filled = fill(&text, report.name(), &report.to_markdown());
+            let filled = filled.map_err(|error| named(&error))?;
+            fs::write(file, filled).map_err(|error| named(&error))?;
+        }
+        match self.json {
+            true => print!("{}", to_json(report).map_err(|error| error.to_string())?),
+            false => print!("{}", report.to_markdown()),
+        }
+        Ok(())
+    }
+}
