@@ -10,7 +10,6 @@
 //! chunking and the other sequences of the batch: every reduction has one fixed order.
 
 mod backend;
-#[allow(dead_code, unused_imports, reason = "the session's side is being written")]
 mod cache;
 mod kernels;
 mod machine;

@@ -21,13 +21,16 @@ pub(super) struct Checked {
     hot: Option<usize>,
 }
 
+/// The least and the greatest of every key element.
+type Bounds = (Vec<f32>, Vec<f32>);
+
 /// A sequence of the plain model.
 #[derive(Clone)]
 pub(super) struct Plain {
     /// By slot and position.
     pub rows: Vec<Vec<Row>>,
     /// By slot and full page that was closed here.
-    pub bounds: Vec<BTreeMap<usize, (Vec<f32>, Vec<f32>)>>,
+    pub bounds: Vec<BTreeMap<usize, Bounds>>,
     /// By slot and head: the oldest position behind the sinks that is still held.
     pub held: Vec<Vec<usize>>,
     /// By slot: positions before it may go.

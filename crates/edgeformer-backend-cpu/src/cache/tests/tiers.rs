@@ -100,5 +100,5 @@ fn far_pages_are_cold_and_the_budget_holds_them_all() {
     assert!(usage.bytes_used <= budget && usage.bytes_limit <= budget, "{usage:?}");
     assert_eq!(usage.bytes_spilled, 0);
     let hot = cache.layout.hot().unwrap();
-    assert!(hot >= 4 && hot < 44 * 4, "{hot} tokens are hot");
+    assert!((4..44 * 4).contains(&hot), "{hot} tokens are hot");
 }
