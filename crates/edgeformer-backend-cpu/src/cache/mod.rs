@@ -190,7 +190,7 @@ impl PagedCache {
             let Some(sequence) = self.sequences.get_mut(&seq) else { continue };
             let from = sequence.len;
             sequence.len += count;
-            sequence.close(from, &self.layout, &mut self.pools);
+            sequence.settle(from, &self.layout, &mut self.pools);
             self.learn(seq, from);
         }
         self.reserved.clear();
@@ -211,7 +211,7 @@ impl PagedCache {
             if let Some(sequence) = self.sequences.get_mut(&seq) {
                 let len = sequence.len;
                 sequence.trim(&self.layout, &mut self.pools, len);
-                sequence.settle(&self.layout, &mut self.pools);
+                sequence.settle(len, &self.layout, &mut self.pools);
             }
         }
         self.reserved.clear();
@@ -241,6 +241,7 @@ impl PagedCache {
     }
 
     /// The window that storage of a key-value head is made for: queries may see less.
+    #[cfg(test)]
     pub fn window(&self, slot: CacheSlot, head: usize) -> Option<usize> {
         self.layout.groups[self.layout.place(slot, head).group].window
     }
@@ -326,7 +327,7 @@ impl KvCache for PagedCache {
         let pools = || self.pools.all.iter();
         let bytes = |count: usize, bytes: usize| count as u64 * bytes as u64;
         let used: u64 = pools().map(|pages| bytes(pages.used(), pages.bytes)).sum();
-        let spilled: u64 = pools().map(|pages| bytes(pages.spilled(), pages.bytes)).sum();
+        let spilled = self.pools.tier.as_ref().map_or(0, |tier| tier.spill.bytes());
         let groups = self.layout.groups.iter();
         let pages_used = groups.flat_map(|group| {
             let pools = layout::Form::ALL.into_iter().filter_map(|form| group.pool(form));

@@ -110,6 +110,7 @@ impl Pages {
     }
 
     /// Of these, pages that are in the file.
+    #[cfg(test)]
     pub fn spilled(&self) -> usize {
         self.pages.iter().filter(|page| page.place.is_some()).count()
     }

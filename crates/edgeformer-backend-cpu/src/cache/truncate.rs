@@ -35,7 +35,7 @@ impl PagedCache {
         }
         let Self { layout, pools, sequences, .. } = self;
         if let Some(sequence) = sequences.get_mut(&seq) {
-            sequence.settle(layout, pools);
+            sequence.settle(len, layout, pools);
         }
         Ok(())
     }
@@ -142,27 +142,14 @@ impl Sequence {
         }
     }
 
-    /// Gives back the forms of the last pages that a query at the sequence's end does not see,
-    /// but for the open form of the page that was closed last.
-    pub(super) fn settle(&mut self, layout: &Layout, pools: &mut Pools) {
-        let len = self.len;
-        for (table, group) in self.tables.iter_mut().zip(&layout.groups) {
-            if !len.is_multiple_of(layout.page_tokens) {
-                let last = len / layout.page_tokens;
-                table.release_unseen(pools, last, (len, len), layout, group);
-            }
-        }
-    }
-
-    /// Gives back the forms of full pages that no query of the last page's length sees: a step of
-    /// no more tokens can still be taken back without a trace. `from` is the length before the
-    /// step.
-    pub(super) fn close(&mut self, from: usize, layout: &Layout, pools: &mut Pools) {
+    /// Gives back the forms that no query of the last page's length sees: a step of no more
+    /// tokens can still be taken back without a trace. Pages before position `from` have not
+    /// changed, but they may have grown cold.
+    pub(super) fn settle(&mut self, from: usize, layout: &Layout, pools: &mut Pools) {
         let (len, page_tokens) = (self.len, layout.page_tokens);
         let first = if layout.hot().is_some() { 0 } else { from / page_tokens };
-        let full = first..len / page_tokens;
         for (table, group) in self.tables.iter_mut().zip(&layout.groups) {
-            for number in table.numbers(group).filter(|number| full.contains(number)) {
+            for number in table.numbers(group).filter(|&number| number >= first) {
                 let seen = (len.saturating_sub(page_tokens), len);
                 table.release_unseen(pools, number, seen, layout, group);
             }

@@ -51,6 +51,7 @@ impl Nodes {
     }
 
     /// Nodes there are.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.nodes.len() - self.vacant.len()
     }

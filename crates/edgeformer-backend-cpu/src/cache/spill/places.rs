@@ -13,6 +13,7 @@ pub(in crate::cache) struct Place {
 
 impl Place {
     /// Bytes of the page.
+    #[cfg(test)]
     pub fn len(self) -> usize {
         self.len
     }

@@ -221,9 +221,14 @@ impl Checked {
 
     /// What a step that was rolled back has stored.
     fn forget(&mut self, seq: SequenceId) {
-        let page = self.page;
+        let (page, len) = (self.page, self.sequences[&seq].len);
+        let cold: Vec<bool> = (0..len).map(|position| self.form(position, len) == COLD).collect();
         let plain = self.plain(seq);
-        let len = plain.len;
+        for row in plain.rows.iter_mut().flat_map(|rows| rows.iter_mut().zip(&cold)) {
+            if let (row, false) = row {
+                (row.keys[COLD], row.values[COLD]) = (None, None);
+            }
+        }
         for (rows, bounds) in plain.rows.iter_mut().zip(&mut plain.bounds) {
             rows.truncate(len);
             bounds.retain(|number, _| (number + 1) * page <= len);
@@ -342,6 +347,9 @@ impl Checked {
                     let source = [MAIN, OPEN, COLD].into_iter().find(|&form| kept[form].is_some());
                     if let Some(source) = source {
                         side.make(kept, source, forms[position]);
+                    }
+                    if forms[position] != COLD {
+                        kept[COLD] = None;
                     }
                     if position / page == len / page {
                         let form = kept[forms[position]].take();

@@ -111,8 +111,9 @@ impl Checked {
         assert_eq!(usage.bytes_used, bytes_used as u64);
         assert_eq!(usage.bytes_used, usage.bytes_resident + usage.bytes_spilled);
         assert!(usage.bytes_used <= usage.bytes_limit);
-        let spilled = self.cache.pools.tier.as_ref().map_or(0, |tier| tier.spill.bytes());
-        assert_eq!(usage.bytes_spilled, spilled);
+        let pools = self.cache.pools.all.iter();
+        let spilled: usize = pools.map(|pages| pages.spilled() * pages.bytes).sum();
+        assert_eq!(usage.bytes_spilled, spilled as u64);
         if let Some(budget) = self.options.tiers.budget {
             let kept = usage.bytes_resident + usage.bytes_retained;
             assert!(kept <= budget, "{kept} bytes of pages in a budget of {budget}");
