@@ -12,6 +12,9 @@ use memmap2::MmapMut;
 /// less than two percent.
 const MAPPING: usize = 256 << 10;
 
+/// Mappings that a new pool has room for at the most: more come as it grows.
+const ROOM: usize = 1 << 12;
+
 /// Memory of numbered pages of one size.
 pub(super) struct Slab {
     mappings: Vec<Option<MmapMut>>,
@@ -26,7 +29,8 @@ impl Slab {
     pub fn new(page_bytes: usize, limit: usize, one_by_one: bool) -> Self {
         let together = MAPPING.div_ceil(page_bytes.max(1)).min(limit).max(1);
         let per_mapping = if one_by_one { 1 } else { together };
-        Self { mappings: Vec::new(), page_bytes, per_mapping }
+        let room = limit.div_ceil(per_mapping).min(ROOM);
+        Self { mappings: Vec::with_capacity(room), page_bytes, per_mapping }
     }
 
     fn place(&self, page: usize) -> (usize, usize) {

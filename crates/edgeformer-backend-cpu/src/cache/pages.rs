@@ -28,7 +28,8 @@ pub(super) struct Pages {
     free: Vec<PageId>,
     bare: Vec<PageId>,
     retained: Retained,
-    limit: usize,
+    /// Pages that may be in use.
+    pub limit: usize,
     /// Bytes of a page.
     pub bytes: usize,
     pub slab: Slab,
@@ -128,9 +129,14 @@ impl Pages {
         self.free.len() + self.retained.count
     }
 
-    /// Whether a page with memory is free.
-    pub fn has_free(&self) -> bool {
-        !self.free.is_empty()
+    /// Pages with memory that are free.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Pages that are not bare.
+    pub fn mapped(&self) -> usize {
+        self.pages.len() - self.bare.len()
     }
 
     /// A page without memory: one more can be made ready.
@@ -354,11 +360,5 @@ impl Pages {
             keep
         });
         dropped
-    }
-
-    /// Pages that have memory, owned or not.
-    #[cfg(test)]
-    pub fn allocated(&self) -> usize {
-        self.pages.len() - self.bare.len()
     }
 }

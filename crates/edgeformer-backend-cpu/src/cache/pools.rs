@@ -106,6 +106,10 @@ impl Pools {
         victim: impl Fn(&Self) -> Option<(usize, PageId)>,
     ) -> Result<()> {
         for (pool, &count) in wanted.iter().enumerate() {
+            // What is retained goes only when there is no room for more.
+            while self.all[pool].free() < count && self.has_room(pool) {
+                self.all[pool].map().map_err(no_memory)?;
+            }
             while self.all[pool].ready() < count {
                 if self.tier.is_some() {
                     self.prepare_within_budget(pool, wanted, &victim)?;
@@ -115,6 +119,13 @@ impl Pools {
             }
         }
         Ok(())
+    }
+
+    /// Whether a pool may have the memory of one more page.
+    fn has_room(&self, pool: usize) -> bool {
+        let pages = &self.all[pool];
+        let within = |tier: &Tier| tier.has_room(&self.all, pages.bytes);
+        pages.mapped() < pages.limit && self.tier.as_ref().is_none_or(within)
     }
 
     /// Makes the page that was longest retained free.

@@ -154,14 +154,17 @@ impl PagedCache {
             return;
         }
         let sequences = reserved.iter().filter_map(|(seq, _)| sequences.get(seq));
-        pools.stage(sequences.flat_map(|sequence| {
-            let tables = sequence.tables.iter().zip(&layout.groups);
-            tables.flat_map(|(table, group)| {
-                let pool = group.of_form(Form::Main).pool;
-                let pages = table.entries(group).filter_map(|(_, entry)| entry.get(Form::Main));
-                pages.map(move |page| (pool, page))
-            })
-        }));
+        pools.stage(
+            layout,
+            sequences.flat_map(|sequence| {
+                let tables = sequence.tables.iter().zip(&layout.groups);
+                tables.flat_map(|(table, group)| {
+                    let pool = group.of_form(Form::Main).pool;
+                    let pages = table.entries(group).filter_map(|(_, entry)| entry.get(Form::Main));
+                    pages.map(move |page| (pool, page))
+                })
+            }),
+        );
     }
 }
 

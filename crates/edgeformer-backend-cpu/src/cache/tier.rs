@@ -6,8 +6,9 @@
 //! sections of all of them are read into one of two buffers while the other is computed with:
 //!
 //! ```text
-//! fetch(0)   read 0 into a | start 1 into b
-//! fetch(1)   b is there    | start 2 into a        runs() lends parts of the current buffer
+//! reserve    start 0 into a
+//! fetch(0)   a is there | start 1 into b        runs() lends parts of the buffer that is there
+//! fetch(1)   b is there | start 2 into a
 //! ```
 
 use edgeformer_core::graph::CacheSlot;
@@ -66,6 +67,11 @@ impl Tier {
     /// Bytes of page memory: in pools, and on its way to the file.
     fn resident(&self, pools: &[Pages]) -> u64 {
         pools.iter().map(|pages| pages.slab.bytes()).sum::<u64>() + self.spill.held()
+    }
+
+    /// Whether so many more bytes of pages may be in memory.
+    pub fn has_room(&self, pools: &[Pages], bytes: usize) -> bool {
+        self.resident(pools) + bytes as u64 <= self.budget.resident
     }
 
     /// Lets memory of pages that were written go.
@@ -193,7 +199,7 @@ impl Pools {
             if let Some(memory) = tier.spill.reclaim(bytes) {
                 return self.all[pool].add(memory).map_err(no_memory);
             }
-            if tier.resident(&self.all) + bytes as u64 <= tier.budget.resident {
+            if tier.has_room(&self.all, bytes) {
                 return self.all[pool].map().map_err(no_memory);
             }
             if self.drop_idle(wanted) {
@@ -252,7 +258,7 @@ impl Pools {
     /// If the file cannot be read.
     pub fn move_in(&mut self, pool: usize, page: PageId) -> Result<()> {
         let Some(place) = self.all[pool].place(page) else { return Ok(()) };
-        if !self.all[pool].has_free() {
+        if self.all[pool].free() == 0 {
             self.forget_retained(pool);
         }
         let Self { all, tier: Some(tier), .. } = self else { return Ok(()) };
@@ -272,18 +278,22 @@ impl Pools {
     /// Whether another page of some pool would not fit into memory.
     pub(super) fn is_short(&self) -> bool {
         let Some(tier) = &self.tier else { return false };
-        let resident = tier.resident(&self.all);
         let short = |pages: &Pages| {
-            pages.ready() == 0 && resident + pages.bytes as u64 > tier.budget.resident
+            let may_grow = pages.available() > 0 && pages.ready() == 0;
+            may_grow && !tier.has_room(&self.all, pages.bytes)
         };
         tier.spill.held() == 0 && self.all.iter().any(short)
     }
 
-    /// Lists the pages of the file among `pages`, which a step reads.
-    pub fn stage(&mut self, pages: impl Iterator<Item = (usize, PageId)>) {
+    /// Lists the pages of the file among `pages`, which a step reads, and begins to read for the
+    /// first op.
+    pub fn stage(&mut self, layout: &Layout, pages: impl Iterator<Item = (usize, PageId)>) {
         let Self { all, tier: Some(tier), .. } = self else { return };
         tier.begin(all);
         pages.for_each(|(pool, page)| tier.add(all, pool, page));
+        if !tier.list.is_empty() {
+            tier.start(all, layout, CacheSlot(0));
+        }
     }
 
     /// See [`PagedCache::fetch`](super::PagedCache::fetch).

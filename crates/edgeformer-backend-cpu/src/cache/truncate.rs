@@ -2,9 +2,9 @@
 //!
 //! A page that becomes unfinished again is needed in the form of pages under construction, and a
 //! page that was far is near again. Where that form is gone it is made of what there is: exactly
-//! for floats, and for codes within their rounding. What the last step changed is still there in
-//! full: the page that was closed last keeps its open form until the next step, so that tokens
-//! that were only guessed can be taken back without a trace.
+//! for floats, and for codes within their rounding. But the forms that queries of the last
+//! `page_tokens` positions see stay until the next step, so that as many tokens that were only
+//! guessed can be taken back without a trace.
 
 use edgeformer_core::{Error, Result, SequenceId};
 
@@ -154,17 +154,17 @@ impl Sequence {
         }
     }
 
-    /// Gives back the open forms of pages that a step has closed, but for the last.
+    /// Gives back the forms of full pages that no query of the last page's length sees: a step of
+    /// no more tokens can still be taken back without a trace. `from` is the length before the
+    /// step.
     pub(super) fn close(&mut self, from: usize, layout: &Layout, pools: &mut Pools) {
-        let closed = self.len / layout.page_tokens;
+        let (len, page_tokens) = (self.len, layout.page_tokens);
+        let first = if layout.hot().is_some() { 0 } else { from / page_tokens };
+        let full = first..len / page_tokens;
         for (table, group) in self.tables.iter_mut().zip(&layout.groups) {
-            let Some(pool) = group.pool(Form::Open) else { continue };
-            for number in from / layout.page_tokens..closed.saturating_sub(1) {
-                let Some(entry) = table.entry_mut(number, group) else { continue };
-                if let Some(page) = entry.get(Form::Open) {
-                    pools.release(pool, page);
-                    entry.set(Form::Open, None);
-                }
+            for number in table.numbers(group).filter(|number| full.contains(number)) {
+                let seen = (len.saturating_sub(page_tokens), len);
+                table.release_unseen(pools, number, seen, layout, group);
             }
         }
     }

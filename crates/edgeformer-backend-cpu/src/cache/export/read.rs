@@ -152,7 +152,8 @@ impl PagedCache {
         let held = own.filter_map(|place| sequence.held_from.get(place.unit)).min().copied();
         let visible = match self.adapts {
             true => len,
-            false => group.visible_from(len).min(len).max(held.unwrap_or(0)),
+            // Whatever is before the sinks' end is saved as sinks.
+            false => group.visible_from(len).max(group.sinks).min(len).max(held.unwrap_or(0)),
         };
         usize::try_from(oldest).ok().filter(|&oldest| oldest <= visible).ok_or_else(|| {
             saved(format!("it lacks positions from {visible} on that a query at {len} sees"))

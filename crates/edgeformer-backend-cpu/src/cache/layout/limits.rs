@@ -136,7 +136,6 @@ impl Layout {
     fn fit_resident(&mut self, budget: u64, options: &SessionOptions) -> Result<()> {
         let everything = self.bytes_limit();
         if everything <= budget {
-            self.budget = Some(Budget { resident: everything, buffer: 0 });
             return Ok(());
         }
         let least = self.least_resident(options);

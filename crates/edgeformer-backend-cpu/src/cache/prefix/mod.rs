@@ -73,6 +73,7 @@ impl PrefixIndex {
     }
 
     /// The node that `node` hangs on: `None` at the start, and if `node` is gone.
+    #[cfg(test)]
     pub fn parent(&self, node: NodeId) -> Option<NodeId> {
         self.nodes.get(node)?.parent
     }
@@ -100,6 +101,7 @@ impl PrefixIndex {
     }
 
     /// Nodes that are known.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

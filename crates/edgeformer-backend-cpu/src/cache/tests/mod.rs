@@ -1,9 +1,14 @@
 //! The cache against a plain model of itself: every row of every sequence in a vector.
 
+mod choices;
+mod eviction;
 mod model;
 mod plain;
 mod properties;
 mod saved;
+mod seen;
+mod sharing;
+mod tiers;
 
 use edgeformer_core::graph::{CachePlan, CacheSlot, SlotPlan};
 use edgeformer_core::{CacheFormat, Error, KvCache, Result, Rows, SessionOptions};

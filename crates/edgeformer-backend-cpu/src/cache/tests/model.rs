@@ -1,14 +1,12 @@
 //! A cache and the plain model of it, driven together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use edgeformer_core::graph::{CachePlan, CacheSlot};
 use edgeformer_core::{Error, KvCache, Rows, SequenceId, SessionOptions, Window};
 
-use super::plain::{COLD, Forms, MAIN, OPEN, Row, Side, Slot, four_bits, kernels};
+use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot, four_bits};
 use crate::cache::PagedCache;
-use crate::cache::layout::Form;
-use crate::kernels::KvRows;
 
 /// A cache and what should be in it.
 pub(super) struct Checked {
@@ -16,22 +14,25 @@ pub(super) struct Checked {
     pub plan: CachePlan,
     pub options: SessionOptions,
     pub sequences: BTreeMap<SequenceId, Plain>,
-    slots: Vec<Slot>,
-    page: usize,
+    pub slots: Vec<Slot>,
+    pub page: usize,
     has_open: bool,
     /// As the cache has chosen it within the budget.
     hot: Option<usize>,
 }
 
+/// The least and the greatest of every key element.
+type Bounds = (Vec<f32>, Vec<f32>);
+
 /// A sequence of the plain model.
 #[derive(Clone)]
 pub(super) struct Plain {
     /// By slot and position.
-    rows: Vec<Vec<Row>>,
+    pub rows: Vec<Vec<Row>>,
     /// By slot and full page that was closed here.
-    bounds: Vec<BTreeMap<usize, (Vec<f32>, Vec<f32>)>>,
+    pub bounds: Vec<BTreeMap<usize, Bounds>>,
     /// By slot and head: the oldest position behind the sinks that is still held.
-    held: Vec<Vec<usize>>,
+    pub held: Vec<Vec<usize>>,
     /// By slot: positions before it may go.
     wanted: Vec<usize>,
     pub tokens: Vec<u32>,
@@ -81,20 +82,20 @@ impl Checked {
     }
 
     /// The sinks of a head and the window that it is stored for.
-    fn window(&self, slot: usize, head: usize) -> (usize, Option<usize>) {
+    pub fn window(&self, slot: usize, head: usize) -> (usize, Option<usize>) {
         let window = self.cache.window(CacheSlot(slot as u32), head);
         (if window.is_some() { self.options.visibility.sinks } else { 0 }, window)
     }
 
     /// The oldest position behind the sinks that the query at `len` needs.
-    fn needed(&self, plain: &Plain, slot: usize, head: usize, len: usize) -> usize {
+    pub fn needed(&self, plain: &Plain, slot: usize, head: usize, len: usize) -> usize {
         let window = self.window(slot, head).1;
         let visible = (len + 1).saturating_sub(window.unwrap_or(usize::MAX));
         visible.max(plain.wanted[slot].min(len))
     }
 
     /// Positions of queries that see a page in a form.
-    fn form(&self, position: usize, query: usize) -> usize {
+    pub fn form(&self, position: usize, query: usize) -> usize {
         let end = (position / self.page + 1) * self.page;
         match self.hot {
             _ if self.has_open && query < end => OPEN,
@@ -244,9 +245,20 @@ impl Checked {
         let from = plain.len;
         plain.len += tokens.len();
         plain.tokens.extend_from_slice(tokens);
-        let closed = plain.len / page;
-        for number in from / page..closed.saturating_sub(1) {
+        let len = plain.len;
+        for number in from / page..(len / page).saturating_sub(1) {
             plain.drop_form(OPEN, number * page..(number + 1) * page);
+        }
+        for position in 0..len {
+            // What was cold for the last page's queries is cold for good.
+            if self.form(position, len.saturating_sub(page)) == COLD {
+                for (slot, layout) in self.slots.clone().iter().enumerate() {
+                    let row = &mut self.plain(seq).rows[slot][position];
+                    layout.keys.make(&mut row.keys, MAIN, COLD);
+                    layout.values.make(&mut row.values, MAIN, COLD);
+                    (row.keys[MAIN], row.values[MAIN]) = (None, None);
+                }
+            }
         }
     }
 
@@ -432,119 +444,6 @@ impl Checked {
         plain.tokens = tokens.to_vec();
         shared
     }
-
-    /// Everything that can be seen, and the books.
-    pub fn check(&mut self) {
-        let all: Vec<_> = self.sequences.keys().copied().collect();
-        for seq in all {
-            let len = self.sequences[&seq].len;
-            assert_eq!(self.cache.len(seq), len);
-            // Pages of the file are read in a step.
-            self.cache.reserve(&[(seq, 0)]).unwrap();
-            for slot in 0..self.slots.len() {
-                self.cache.fetch(CacheSlot(slot as u32)).unwrap();
-                self.check_slot(slot, seq, len);
-            }
-            self.cache.rollback();
-        }
-        self.check_owners();
-    }
-
-    /// What the query at position `query` sees of a slot.
-    fn check_slot(&self, slot: usize, seq: SequenceId, query: usize) {
-        let plain = &self.sequences[&seq];
-        let layout = self.slots[slot];
-        // The next query of a step sees what is there, all others themselves too.
-        let end = (query + 1).min(plain.rows[slot].len());
-        for head in 0..layout.keys.heads {
-            let sinks = self.window(slot, head).0;
-            let oldest = self.cache.oldest(CacheSlot(slot as u32), head, seq);
-            assert_eq!(oldest, plain.held[slot][head].max(sinks), "the oldest that is held");
-            let seen = self.needed(plain, slot, head, query).max(oldest);
-            for positions in [0..sinks.min(end), seen.min(end)..end] {
-                self.check_runs(slot, head, seq, positions, query);
-            }
-            self.check_bounds(slot, head, seq, seen.min(end)..end);
-        }
-    }
-
-    fn check_runs(
-        &self,
-        slot: usize,
-        head: usize,
-        seq: SequenceId,
-        positions: std::ops::Range<usize>,
-        query: usize,
-    ) {
-        let (plain, layout) = (&self.sequences[&seq], self.slots[slot]);
-        let mut next = positions.start;
-        let end = positions.end;
-        let id = CacheSlot(slot as u32);
-        for run in self.cache.runs(id, head, seq, positions, query..query + 1) {
-            assert_eq!(run.first, next, "runs ascend without gaps");
-            assert!(run.seen_by.contains(&query));
-            for index in 0..run.len {
-                let mut row = plain.rows[slot][next + index].clone();
-                // Of a page that grows cold in the middle of a step.
-                layout.keys.make(&mut row.keys, MAIN, COLD);
-                layout.values.make(&mut row.values, MAIN, COLD);
-                let form = self.form(next + index, query);
-                same(run.keys, index, layout.keys, head, &row.keys, form);
-                same(run.values, index, layout.values, head, &row.values, form);
-            }
-            next += run.len;
-        }
-        assert_eq!(next, end, "runs cover what is asked for");
-    }
-
-    fn check_bounds(
-        &self,
-        slot: usize,
-        head: usize,
-        seq: SequenceId,
-        positions: std::ops::Range<usize>,
-    ) {
-        let dim = self.slots[slot].keys.dim;
-        let own = head * dim..(head + 1) * dim;
-        for number in positions.start.div_ceil(self.page)..positions.end / self.page {
-            let found = self.cache.bounds(CacheSlot(slot as u32), head, seq, number);
-            let expected = self.sequences[&seq].bounds[slot].get(&number);
-            let expected = expected.filter(|_| self.options.visibility.attend_pages.is_some());
-            let expected = expected.map(|(least, most)| (&least[own.clone()], &most[own.clone()]));
-            assert_eq!(found, expected, "bounds of page {number}");
-        }
-    }
-
-    /// Every listed page has as many owners as lists, and no other page is in use.
-    fn check_owners(&self) {
-        let mut pages_used = 0;
-        let mut bytes_used = 0;
-        for (index, group) in self.cache.layout.groups.iter().enumerate() {
-            for form in Form::ALL {
-                let Some(pool) = group.pool(form) else { continue };
-                let tables = self.cache.sequences.values().map(|sequence| &sequence.tables[index]);
-                let entries = tables.flat_map(|table| table.entries(group));
-                let pages: BTreeSet<u32> = entries
-                    .filter_map(|(_, entry)| entry.get(form))
-                    .map(|page| page.number())
-                    .collect();
-                pages_used += pages.len() * group.parts.len();
-                bytes_used += pages.len() * group.of_form(form).bytes;
-                assert_eq!(self.cache.pools.all[pool].used(), pages.len());
-            }
-        }
-        let usage = self.cache.usage();
-        assert_eq!(usage.pages_used, pages_used);
-        assert_eq!(usage.bytes_used, bytes_used as u64);
-        assert_eq!(usage.bytes_used, usage.bytes_resident + usage.bytes_spilled);
-        assert!(usage.bytes_used <= usage.bytes_limit);
-        let spilled = self.cache.pools.tier.as_ref().map_or(0, |tier| tier.spill.bytes());
-        assert_eq!(usage.bytes_spilled, spilled);
-        if let Some(budget) = self.options.tiers.budget {
-            let kept = usage.bytes_resident + usage.bytes_retained;
-            assert!(kept <= budget, "{kept} bytes of pages in a budget of {budget}");
-        }
-    }
 }
 
 impl Plain {
@@ -569,15 +468,4 @@ fn drawn(tokens: &[u32], slot: usize, side: usize, width: usize) -> Vec<f32> {
             ((x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / 65_536.0 - 128.0
         })
         .collect()
-}
-
-/// Whether a run's row is what the model has.
-fn same(found: KvRows<'_>, index: usize, side: Side, head: usize, forms: &Forms, form: usize) {
-    if side.dim == 0 {
-        return;
-    }
-    let expected = forms[form].as_ref().expect("the model has the form that is seen");
-    let mut decoded = vec![0.0; side.dim];
-    kernels().decode_rows(found.from_row(index), side.dim, &mut decoded);
-    assert_eq!(decoded, expected[head * side.dim..][..side.dim], "row {index} in form {form}");
 }

@@ -50,7 +50,7 @@ impl Slot {
         let rotated = [Some(options.cache_type_k), cold].contains(&Some(CacheFormat::Q4_0H));
         let divides = |by: usize| parts.iter().all(|part| part.is_multiple_of(by));
         let powers = (0..12).map(|power| 1 << power);
-        let rotation = powers.filter(|&by| divides(by)).last().filter(|_| rotated);
+        let rotation = powers.rev().find(|&by| divides(by)).filter(|_| rotated);
         let block = [32, 16, 8].into_iter().find(|&block| divides(block)).unwrap_or(1);
         let own = [32, 16, 8].into_iter().find(|block| value_dim.is_multiple_of(*block));
         let has_open = [options.cache_type_k, options.cache_type_v].into_iter().any(four_bits);
