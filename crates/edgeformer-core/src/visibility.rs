@@ -1,11 +1,12 @@
 //! What queries see of the past, and where the past is kept: choices of a session, not of a model.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CacheFormat;
+use crate::{CacheFormat, Error, Result};
 
 /// What a query sees of the past, where that is less than the model allows. The default changes
 /// nothing; everything else is a trade of quality against memory or time.
@@ -93,6 +94,17 @@ impl EvictionPolicy {
     }
 }
 
+impl FromStr for EvictionPolicy {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = [Self::H2o, Self::SnapKv];
+        known.into_iter().find(|policy| policy.name() == name).ok_or_else(|| {
+            Error::Config(format!("unknown eviction {name:?}, known are h2o, snapkv"))
+        })
+    }
+}
+
 /// Where pages go when they do not fit into memory. At most one of `cold` and `spill`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -128,6 +140,17 @@ impl LatentForm {
             Self::Absorbed => "absorbed",
             Self::Expanded => "expanded",
         }
+    }
+}
+
+impl FromStr for LatentForm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = [Self::Auto, Self::Absorbed, Self::Expanded];
+        known.into_iter().find(|form| form.name() == name).ok_or_else(|| {
+            Error::Config(format!("unknown form {name:?}, known are auto, absorbed, expanded"))
+        })
     }
 }
 

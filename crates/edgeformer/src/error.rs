@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::BudgetSource;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,17 +26,35 @@ pub enum Error {
         /// Tokens that the context holds.
         context: usize,
     },
-    /// The cache of such a context does not fit into the memory that is available.
-    #[error("a context of {context} tokens takes {needed} bytes beside the weights, {} more than the {available} available: lower --ctx-size to at most {longest}", needed - available)]
-    ContextTooLarge {
+    /// Such a context does not fit into the memory budget.
+    #[error("{}", over_budget(*context, *needed, *budget, *said_by, *longest))]
+    OverBudget {
         /// Tokens of context that were asked for.
         context: usize,
-        /// Bytes of cache, scratch, tokenizer and program.
+        /// Bytes that count against the budget, for the smallest way to run.
         needed: u64,
-        /// Bytes that the system could give.
-        available: u64,
-        /// The longest context that would fit.
-        longest: u64,
+        /// Bytes of the budget.
+        budget: u64,
+        /// Where the budget comes from.
+        said_by: BudgetSource,
+        /// The longest context that would fit, zero if none does.
+        longest: usize,
+    },
+    /// A saved prompt that cannot be written, or read back here.
+    #[error("{}: {problem}", path.display())]
+    PromptCache {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file of windows that cannot be written or read, or belongs to another model.
+    #[error("{}: {problem}", path.display())]
+    WindowFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The model computes nonsense.
     #[error("{0}")]
@@ -50,4 +70,25 @@ pub enum Error {
     /// The engine's worker has ended, after a panic in a backend.
     #[error("the engine has stopped: a backend failed; open the model again")]
     Stopped,
+}
+
+fn over_budget(
+    context: usize,
+    needed: u64,
+    budget: u64,
+    said_by: BudgetSource,
+    longest: usize,
+) -> String {
+    let (beside, raise) = match said_by {
+        BudgetSource::Named => ("", ", or raise --memory-budget"),
+        _ => (" beside the weights", ""),
+    };
+    let over = needed.saturating_sub(budget);
+    let remedy = match longest {
+        0 => "no context fits: free memory or take a smaller model".into(),
+        longest => format!("lower --ctx-size to at most {longest}"),
+    };
+    format!(
+        "a context of {context} tokens takes {needed} bytes{beside}, {over} more than the memory budget of {budget}: {remedy}{raise}"
+    )
 }

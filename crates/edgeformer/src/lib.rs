@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod budget;
 mod embed;
 mod engine;
 mod error;
@@ -37,6 +38,8 @@ mod options;
 mod plan;
 mod registry;
 mod source;
+
+pub mod window_tuning;
 
 #[cfg(feature = "embedded-model")]
 #[path = "embedded/present.rs"]
@@ -47,9 +50,11 @@ mod embedded;
 #[cfg(feature = "vision")]
 mod vision;
 
+pub use budget::{Budget, BudgetSource, Candidate};
 pub use edgeformer_core::{
-    CacheFormat, Choice, CompileOptions, Config, Device, Footprint, Graph, Refusal, Registry,
-    Selection, config,
+    AttentionMass, CacheFormat, CacheUsage, Choice, CompileOptions, Config, Device, Eviction,
+    EvictionPolicy, Footprint, Graph, HeadWindows, LatentForm, Refusal, Registry, Selection, Tiers,
+    Visibility, Window, config,
 };
 pub use edgeformer_models::text::Message;
 pub use embed::Pooling;

@@ -1,10 +1,22 @@
+use std::path::PathBuf;
+
+use edgeformer_core::config::WindowSetting;
 use edgeformer_core::graph::RowKind;
-use edgeformer_core::{CacheFormat, Config, Graph, Selection, SessionOptions};
+use edgeformer_core::{
+    CacheFormat, Config, Eviction, Graph, LatentForm, Selection, SessionOptions, Tiers, Visibility,
+    Window,
+};
+
+use crate::Result;
+use crate::window_tuning::WindowFile;
 
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;
 
-/// How an engine is opened.
+/// Chunk of a session that nobody chose one for, if memory allows as much.
+pub(crate) const DEFAULT_CHUNK: usize = 512;
+
+/// How an engine is opened. What is `None` is chosen when it opens, within the memory budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
     /// Which backend runs the model.
@@ -15,19 +27,38 @@ pub struct EngineOptions {
     pub isa: Option<String>,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
     pub context: Option<usize>,
-    /// Rows of one step: the chunk in which prompts are processed.
-    pub chunk: usize,
+    /// Rows of one step: the chunk in which prompts are processed; `None` is 512, down to 32
+    /// where memory is short.
+    pub chunk: Option<usize>,
     /// Output rows of one step; `None` is one a sequence. [`Engine::evaluate`](crate::Engine::evaluate)
     /// works in steps of at most so many rows.
     pub output_rows: Option<usize>,
     /// Sequences served at the same time; more wait.
     pub sequences: usize,
-    /// Format of cached keys and latents.
-    pub cache_type_k: CacheFormat,
-    /// Format of cached values.
-    pub cache_type_v: CacheFormat,
+    /// Format of cached keys and latents; `None` is f16, less where memory is short.
+    pub cache_type_k: Option<CacheFormat>,
+    /// Format of cached values; `None` as for keys.
+    pub cache_type_v: Option<CacheFormat>,
     /// Tokens of a cache page.
     pub page_tokens: usize,
+    /// What queries see of the past. Sinks without a window mean a window of all the context that
+    /// they leave.
+    pub visibility: Visibility,
+    /// A file of [`WindowFile`] that says the windows instead, and the sinks where there are none.
+    pub window_file: Option<PathBuf>,
+    /// Where cache pages go when they do not fit into memory. Without a budget of their own they
+    /// may take what the memory budget leaves.
+    pub tiers: Tiers,
+    /// How multi-head latent attention is computed.
+    pub latent_form: LatentForm,
+    /// Whether the engine records where attention goes
+    /// ([`Engine::attention_mass`](crate::Engine::attention_mass)): slow.
+    pub observe_attention: bool,
+    /// Bytes that the process may have resident; `None` is what the system leaves.
+    pub memory_budget: Option<u64>,
+    /// Whether the [`Plan`](crate::Plan) lists every candidate that was looked at, and why the
+    /// backend computes as it does.
+    pub explain: bool,
     /// Whether the tokenizer is loaded; token ids alone do without.
     pub tokenizer: bool,
 }
@@ -41,6 +72,21 @@ impl Default for EngineOptions {
 impl From<&Config> for EngineOptions {
     fn from(config: &Config) -> Self {
         let Ok(backend) = config.backend.parse();
+        let (window, window_file) = match &config.window {
+            None => (Window::Model, None),
+            Some(WindowSetting::Tokens(tokens)) => (Window::Tokens(*tokens), None),
+            &Some(WindowSetting::Adaptive { least, most }) => {
+                (Window::Adaptive { least, most }, None)
+            }
+            Some(WindowSetting::File(file)) => (Window::Model, Some(file.clone())),
+        };
+        let visibility = Visibility {
+            window,
+            sinks: config.sinks.unwrap_or(0),
+            attend_pages: config.attend_pages,
+            // Loading has refused one without the other.
+            eviction: config.evict.zip(config.keep).map(|(policy, keep)| Eviction { policy, keep }),
+        };
         Self {
             backend,
             threads: config.threads,
@@ -49,22 +95,48 @@ impl From<&Config> for EngineOptions {
             chunk: config.ubatch_size,
             output_rows: None,
             sequences: config.parallel,
-            cache_type_k: config.cache_type_k.unwrap_or(CacheFormat::F16),
-            cache_type_v: config.cache_type_v.unwrap_or(CacheFormat::F16),
+            cache_type_k: config.cache_type_k,
+            cache_type_v: config.cache_type_v,
             page_tokens: config.page_size,
+            visibility,
+            window_file,
+            tiers: Tiers {
+                budget: config.cache_budget.map(|size| size.0),
+                cold: config.cache_cold,
+                spill: config.cache_spill.clone(),
+            },
+            latent_form: config.mla,
+            observe_attention: false,
+            memory_budget: config.memory_budget.map(|size| size.0),
+            explain: false,
             tokenizer: true,
         }
     }
 }
 
 impl EngineOptions {
-    /// The session that these options mean for a graph.
-    pub(crate) fn session(&self, graph: &Graph) -> SessionOptions {
-        let trained = graph.trained_context();
-        let context = self.context.unwrap_or_else(|| trained.unwrap_or(1).min(DEFAULT_CONTEXT));
+    /// The session that these options mean for a graph, before memory is looked at.
+    pub(crate) fn session(&self, graph: &Graph) -> Result<SessionOptions> {
+        if !graph.is_causal() {
+            return Ok(self.session_at(graph, &Visibility::default(), self.context(graph)));
+        }
+        let visibility = self.visibility(graph)?;
+        let session = self.session_at(graph, &visibility, self.context(graph));
+        check_room(&session)?;
+        Ok(session)
+    }
+
+    /// The session with another context.
+    pub(crate) fn session_at(
+        &self,
+        graph: &Graph,
+        visibility: &Visibility,
+        context: usize,
+    ) -> SessionOptions {
+        let chunk = self.chunk.unwrap_or(DEFAULT_CHUNK);
         // A bidirectional sequence cannot be cut into chunks.
-        let chunk = match (graph.is_causal(), trained) {
-            (true, _) => self.chunk.min(context),
+        let chunk = match (graph.is_causal(), graph.trained_context()) {
+            (true, _) => chunk.min(context),
             (false, Some(_)) => context,
             (false, None) => longest_input(graph),
         };
@@ -74,12 +146,61 @@ impl EngineOptions {
             sequences: self.sequences,
             chunk: chunk.max(self.sequences),
             output_rows: if graph.is_causal() { output_rows } else { chunk },
-            cache_type_k: self.cache_type_k,
-            cache_type_v: self.cache_type_v,
+            cache_type_k: self.cache_type_k.unwrap_or(CacheFormat::F16),
+            cache_type_v: self.cache_type_v.unwrap_or(CacheFormat::F16),
             page_tokens: self.page_tokens,
-            ..SessionOptions::default()
+            visibility: self.within(visibility, context),
+            tiers: if graph.is_causal() { self.tiers.clone() } else { Tiers::default() },
+            latent_form: self.latent_form,
+            observe_attention: self.observe_attention,
         }
     }
+
+    fn context(&self, graph: &Graph) -> usize {
+        let trained = graph.trained_context();
+        self.context.unwrap_or_else(|| trained.unwrap_or(1).min(DEFAULT_CONTEXT))
+    }
+
+    /// What queries see, the window file read.
+    pub(crate) fn visibility(&self, graph: &Graph) -> Result<Visibility> {
+        let Some(file) = &self.window_file else { return Ok(self.visibility.clone()) };
+        let WindowFile { windows, sinks, .. } = WindowFile::read(file, graph)?;
+        let sinks = if self.visibility.sinks > 0 { self.visibility.sinks } else { sinks };
+        Ok(Visibility { window: Window::Heads(windows.into()), sinks, ..self.visibility.clone() })
+    }
+
+    /// Sinks without a window: the window is what they leave of the context. A session that
+    /// observes keeps its sight: there sinks only are left out of the count.
+    fn within(&self, visibility: &Visibility, context: usize) -> Visibility {
+        let is_implied = visibility.window == Window::Model && visibility.sinks > 0;
+        if !is_implied || self.observe_attention {
+            return visibility.clone();
+        }
+        let window = Window::Tokens(context.saturating_sub(visibility.sinks).max(1));
+        Visibility { window, ..visibility.clone() }
+    }
+}
+
+/// Whether sinks and window are within the context, which the model knows: their positions are
+/// counted inside the cache.
+fn check_room(session: &SessionOptions) -> Result<()> {
+    let Visibility { ref window, sinks, .. } = session.visibility;
+    let context = session.context;
+    let widest = match window {
+        Window::Tokens(tokens) => *tokens,
+        Window::Adaptive { most, .. } => *most,
+        Window::Model | Window::Heads(_) => 1,
+    };
+    if sinks == 0 || sinks.saturating_add(widest) <= context {
+        return Ok(());
+    }
+    let problem = match context.checked_sub(sinks).filter(|&left| left > 0) {
+        Some(left) => format!(
+            "sinks {sinks} and window {widest} do not fit into ctx_size {context}: the window may have {left}"
+        ),
+        None => format!("sinks {sinks} leave no room in ctx_size {context}: use fewer, such as 4"),
+    };
+    Err(edgeformer_core::Error::Config(problem).into())
 }
 
 /// Rows that one image or signal becomes.

@@ -3,6 +3,7 @@ use serde::Serialize;
 use edgeformer_core::{Footprint, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
+use crate::budget::{Budget, Candidate, Decision, Search, System};
 use crate::engine::Chosen;
 use crate::{EngineOptions, Error, ModelSource, Result, available_memory};
 
@@ -28,13 +29,22 @@ pub struct Plan {
     pub program: u64,
     /// Bytes that the system could give now, where it tells.
     pub available: Option<u64>,
+    /// Bytes that the run may have resident.
+    pub budget: Budget,
+    /// What the session was chosen from, the best first: up to the chosen one, or all with
+    /// [`EngineOptions::explain`].
+    pub candidates: Vec<Candidate>,
+    /// Why the backend computes as it does, a line each, with [`EngineOptions::explain`].
+    pub explanation: Vec<String>,
+    /// If nothing fits the budget: the longest context that would, zero if none does.
+    pub longest_context: Option<usize>,
 }
 
 impl Plan {
     /// Plans without loading: maps the file, reads its header.
     ///
     /// # Errors
-    /// If the files are damaged, or no backend can run the model.
+    /// If the files are damaged, no backend can run the model, or options contradict each other.
     pub fn of(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
         let file = source.open_file(&OpenOptions { tokenizer: false })?;
         let chosen = Chosen::of(&file.model.graph, options)?;
@@ -42,17 +52,27 @@ impl Plan {
     }
 
     pub(crate) fn with(file: &ModelFile, chosen: &Chosen, options: &EngineOptions) -> Result<Self> {
-        let graph = &file.model.graph;
-        let session = options.session(graph);
-        let footprint = chosen.backend().plan(&file.model, &chosen.compile, &session)?;
+        let budget = Budget::new(options.memory_budget, &System::default());
+        let tokenizer = if options.tokenizer { file.tokenizer_bytes() } else { 0 };
+        let fixed = PROGRAM_BYTES + tokenizer;
+        let search = Search { file, chosen, options, budget, fixed };
+        let Decision { session, footprint, candidates, fits } = search.decide()?;
+        let explanation = match options.explain {
+            true => chosen.backend().explain(&file.model, &session)?,
+            false => Vec::new(),
+        };
         Ok(Self {
-            family: graph.name.clone(),
+            family: file.model.graph.name.clone(),
             backend: chosen.name(),
             session,
             footprint,
-            tokenizer: if options.tokenizer { file.tokenizer_bytes() } else { 0 },
+            tokenizer,
             program: PROGRAM_BYTES,
             available: available_memory(),
+            budget,
+            candidates,
+            explanation,
+            longest_context: if fits { None } else { Some(search.longest_context()?) },
         })
     }
 
@@ -61,30 +81,51 @@ impl Plan {
         self.footprint.total() + self.tokenizer + self.program
     }
 
-    /// By how many bytes the plan exceeds what the system could give now.
+    /// What was chosen otherwise than with memory to spare, for people; `None` if nothing was.
+    pub fn concession(&self) -> Option<String> {
+        let best = self.candidates.first()?;
+        let chosen = self.candidates.iter().find(|candidate| candidate.chosen)?;
+        let tiers = &chosen.tiers;
+        let cache = match (&tiers.spill, tiers.cold) {
+            _ if *tiers == best.tiers => None,
+            (Some(folder), _) => Some(format!("old cache pages go to {}", folder.display())),
+            (None, Some(format)) => Some(format!("old cache pages in {}", format.name())),
+            (None, None) => None,
+        };
+        let formats = |of: &Candidate| (of.cache_type_k, of.cache_type_v);
+        let (keys, values) = formats(chosen);
+        let format = (formats(best) != formats(chosen))
+            .then(|| format!("keys in {}, values in {}", keys.name(), values.name()));
+        let chunk = (best.chunk != chosen.chunk).then(|| format!("chunks of {}", chosen.chunk));
+        let all: Vec<String> = [chunk, cache, format].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+
+    /// Of [`total`](Self::total), the bytes that count against the budget.
+    pub fn counted(&self) -> u64 {
+        let free = if self.budget.counts_weights() { 0 } else { self.footprint.weights };
+        self.total() - free
+    }
+
+    /// By how many bytes the plan exceeds what the system could give now, weights counted.
     pub fn excess(&self) -> Option<u64> {
         self.total().checked_sub(self.available?).filter(|&excess| excess > 0)
     }
 
-    /// Whether everything but the weights fits into available memory. Weights are mapped: the
-    /// system can drop and read their pages again, slowly; the cache it cannot.
+    /// Whether the plan is within the budget.
     ///
     /// # Errors
-    /// If it does not fit, with the longest context that would.
-    pub(crate) fn check_context(&self) -> Result<()> {
-        let needed = self.total() - self.footprint.weights;
-        let Some(available) = self.available.filter(|&available| needed > available) else {
+    /// If it is not, with the longest context that would be.
+    pub fn check(&self) -> Result<()> {
+        let (Some(longest), Some(bytes)) = (self.longest_context, self.budget.bytes) else {
             return Ok(());
         };
-        let longest = self.longest_context(available + self.footprint.weights);
-        Err(Error::ContextTooLarge { context: self.session.context, needed, available, longest })
-    }
-
-    /// The longest context that would fit into `bytes`, zero if none does.
-    pub fn longest_context(&self, bytes: u64) -> u64 {
-        let fixed = self.total() - self.footprint.cache;
-        let per_token = self.footprint.cache_per_token * self.session.sequences as u64;
-        let left = bytes.saturating_sub(fixed);
-        left.checked_div(per_token).unwrap_or(self.session.context as u64)
+        Err(Error::OverBudget {
+            context: self.session.context,
+            needed: self.counted(),
+            budget: bytes,
+            said_by: self.budget.source,
+            longest,
+        })
     }
 }

@@ -30,7 +30,7 @@ fn talking_model(folder: &Path) -> PathBuf {
 }
 
 fn chat(model: &Path, arguments: &[&str]) -> (Child, ChildStdin) {
-    let mut command = support::edgeformer();
+    let mut command = support::binary();
     command.arg("chat").arg("--model").arg(model).args(["--temperature", "0"]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -86,6 +86,24 @@ fn reset_forgets_the_talk() {
     let (first, second) = shown.split_at(shown.len() / 2);
     assert_eq!(first, second);
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_saved_talk_is_computed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = talking_model(folder.path());
+    let file = folder.path().join("talk.cache");
+    let arguments = ["-n", "12", "--prompt-cache", file.to_str().unwrap()];
+    let first = talk(&model, &arguments, &["Who is there?"]);
+    let again = talk(&model, &arguments, &["Who is there?"]);
+    assert_eq!(again.stdout, first.stdout);
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(told.contains("restored") && told.contains("cached"), "{told}");
+    // Nothing was said, nothing is saved anew.
+    let saved = fs::read(&file).unwrap();
+    let told = String::from_utf8(talk(&model, &arguments, &[]).stderr).unwrap();
+    assert!(told.contains("restored") && !told.contains("saved"), "{told}");
+    assert_eq!(fs::read(&file).unwrap(), saved);
 }
 
 #[test]

@@ -1,107 +1,225 @@
 //! The pages of one sequence in one group, and what a window lets go.
 //!
-//! A table covers positions from `from` to the end of its last page. Without a window `from` is 0;
-//! with one it moves up a page at a time, and the list is a ring: pages leave at the front and
-//! come back at the end.
+//! ```text
+//! position   0    4    8                  40   44   48   52
+//!            [ sinks   ]    released      [ ring            ]
+//!                                          ^ from = 41
+//! ```
+//!
+//! Behind its sinks a table covers positions from `from` to the end of its last page. Without a
+//! window there are no sinks and `from` is 0; with one it moves up a page at a time, and the list
+//! is a ring: pages leave at the front and come back at the end.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use super::pages::{PageId, Pages};
+use super::layout::{Form, Group, Layout};
+use super::pages::PageId;
+use super::pools::Pools;
+
+/// Entries that a new table has room for at the most: more come as it grows.
+const ROOM: usize = 1 << 12;
 
 /// The pages of a sequence, in the order of positions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    /// The oldest position that is held. Lies in the first page of the list, if there is one.
+    /// The oldest position behind the sinks that is held. Lies in the first page of the ring, if
+    /// there is one.
     from: usize,
-    pages: VecDeque<PageId>,
+    /// Positions before it may go although the window sees them.
+    wanted_from: usize,
+    sinks: Vec<Entry>,
+    ring: VecDeque<Entry>,
 }
 
-/// The oldest cached position that the query at position `len` sees.
-pub(super) fn visible_from(len: usize, window: Option<usize>) -> usize {
-    window.map_or(0, |window| (len + 1).saturating_sub(window))
+/// The forms of one page of a sequence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// By [`Form`].
+    pages: [Option<PageId>; 3],
+}
+
+impl Entry {
+    pub fn get(&self, form: Form) -> Option<PageId> {
+        self.pages[form as usize]
+    }
+
+    pub fn set(&mut self, form: Form, page: Option<PageId>) {
+        self.pages[form as usize] = page;
+    }
+
+    /// The forms it has.
+    pub fn forms(self) -> impl Iterator<Item = (Form, PageId)> {
+        Form::ALL.into_iter().zip(self.pages).filter_map(|(form, page)| Some((form, page?)))
+    }
+
+    /// Gives all its pages back.
+    fn release(self, group: &Group, pools: &mut Pools) {
+        for (form, page) in self.forms() {
+            pools.release(group.of_form(form).pool, page);
+        }
+    }
 }
 
 impl Table {
-    /// A table that will hold positions from `from` on.
-    pub fn starting_at(from: usize) -> Self {
-        Self { from, pages: VecDeque::new() }
+    /// An empty table with room for some of its pages.
+    pub fn new(group: &Group) -> Self {
+        let pages = group.of_form(Form::Main).limit.min(ROOM as u64) as usize;
+        Self {
+            sinks: Vec::with_capacity(group.sink_pages),
+            ring: VecDeque::with_capacity(pages),
+            ..Self::default()
+        }
     }
 
-    /// The oldest position that is held.
+    /// Says where an empty table begins to hold positions behind the sinks.
+    pub fn start_at(&mut self, from: usize) {
+        self.from = from;
+    }
+
+    /// The oldest position behind the sinks that is held.
+    pub fn oldest(&self, group: &Group) -> usize {
+        self.from.max(group.sinks)
+    }
+
+    /// The oldest position that is held, sinks or not.
     pub fn from(&self) -> usize {
         self.from
     }
 
-    /// All pages.
-    pub fn pages(&self) -> impl Iterator<Item = PageId> {
-        self.pages.iter().copied()
+    /// Positions that are wanted although the window would see more.
+    pub fn want_from(&mut self, position: usize) {
+        self.wanted_from = position;
     }
 
-    /// The page that holds `position`, if it is in the list.
-    pub fn page(&self, position: usize, page_tokens: usize) -> Option<PageId> {
-        let index = (position / page_tokens).checked_sub(self.from / page_tokens)?;
-        self.pages.get(index).copied()
+    /// The number of the first page of the ring.
+    fn first(&self, group: &Group) -> usize {
+        (self.from / group.page_tokens).max(group.sink_pages)
     }
 
-    /// Puts another page in the place of the one that holds `position`.
-    pub fn replace(&mut self, position: usize, page_tokens: usize, page: PageId) {
-        let index = position / page_tokens - self.from / page_tokens;
-        self.pages[index] = page;
+    /// The numbers of all pages.
+    pub fn numbers(&self, group: &Group) -> impl Iterator<Item = usize> + use<> {
+        let first = self.first(group);
+        (0..self.sinks.len()).chain(first..first + self.ring.len())
+    }
+
+    /// The number of the page behind the last.
+    pub fn end(&self, group: &Group) -> usize {
+        match self.sinks.len() < group.sink_pages {
+            true => self.sinks.len(),
+            false => self.first(group) + self.ring.len(),
+        }
+    }
+
+    /// Page number `number`, if it is held.
+    pub fn entry(&self, number: usize, group: &Group) -> Option<&Entry> {
+        if number < group.sink_pages {
+            return self.sinks.get(number);
+        }
+        self.ring.get(number.checked_sub(self.first(group))?)
+    }
+
+    /// Page number `number`, if it is held.
+    pub fn entry_mut(&mut self, number: usize, group: &Group) -> Option<&mut Entry> {
+        if number < group.sink_pages {
+            return self.sinks.get_mut(number);
+        }
+        let index = number.checked_sub(self.first(group))?;
+        self.ring.get_mut(index)
+    }
+
+    /// All pages with their numbers.
+    pub fn entries(&self, group: &Group) -> impl Iterator<Item = (usize, Entry)> {
+        self.numbers(group).zip(self.sinks.iter().chain(&self.ring).copied())
     }
 
     /// Adds a page at the young end.
-    pub fn push(&mut self, page: PageId) {
-        self.pages.push_back(page);
+    pub fn push(&mut self, entry: Entry, group: &Group) {
+        match self.sinks.len() < group.sink_pages {
+            true => self.sinks.push(entry),
+            false => self.ring.push_back(entry),
+        }
     }
 
-    /// Pages to add before positions up to `end` can be stored.
-    pub fn missing(&self, end: usize, page_tokens: usize) -> usize {
-        (end.div_ceil(page_tokens) - self.from / page_tokens).saturating_sub(self.pages.len())
+    /// The oldest position behind the sinks that the query at position `len` needs.
+    pub fn needed_from(&self, len: usize, group: &Group) -> usize {
+        group.visible_from(len).max(self.wanted_from.min(len))
     }
 
-    /// The pages at the old end that queries from position `len` on do not see.
-    pub fn passed(
-        &self,
-        len: usize,
-        window: Option<usize>,
-        page_tokens: usize,
-    ) -> impl Iterator<Item = PageId> {
-        let count = visible_from(len, window) / page_tokens;
-        self.pages().take(count.saturating_sub(self.from / page_tokens))
+    /// The numbers of the pages at the old end that queries from position `len` on do not see.
+    pub fn passed(&self, len: usize, group: &Group) -> Range<usize> {
+        let first = self.first(group);
+        let last = (self.needed_from(len, group) / group.page_tokens).min(first + self.ring.len());
+        first..last.max(first)
     }
 
     /// Gives back the pages that queries from position `len` on do not see.
-    pub fn release_passed(
+    pub fn release_passed(&mut self, pools: &mut Pools, len: usize, group: &Group) {
+        let passed = self.passed(len, group);
+        self.release_to(pools, passed.end, group);
+    }
+
+    /// Gives back the pages of the ring before page number `end`.
+    pub fn release_to(&mut self, pools: &mut Pools, end: usize, group: &Group) {
+        for number in self.first(group)..end {
+            let Some(entry) = self.ring.pop_front() else { return };
+            entry.release(group, pools);
+            self.from = (number + 1) * group.page_tokens;
+        }
+    }
+
+    /// Gives back the forms of a page that no query at a position from `len` to `end` sees.
+    pub fn release_unseen(
         &mut self,
-        pages: &mut Pages,
-        len: usize,
-        window: Option<usize>,
-        page_tokens: usize,
+        pools: &mut Pools,
+        number: usize,
+        (len, end): (usize, usize),
+        layout: &Layout,
+        group: &Group,
     ) {
-        for _ in 0..self.passed(len, window, page_tokens).count() {
-            if let Some(page) = self.pages.pop_front() {
-                pages.release(page);
-                self.from = (self.from / page_tokens + 1) * page_tokens;
+        let Some(entry) = self.entry_mut(number, group) else { return };
+        for (form, page) in entry.forms() {
+            if !layout.needs(form, number, len, end) {
+                pools.release(group.of_form(form).pool, page);
+                entry.set(form, None);
             }
         }
     }
 
     /// Whether all that the query at position `len` sees of earlier positions is still held.
-    pub fn can_trim(&self, len: usize, window: Option<usize>) -> bool {
-        let visible = visible_from(len, window);
-        visible >= len || visible >= self.from
+    pub fn can_trim(&self, len: usize, group: &Group) -> bool {
+        let needed = group.visible_from(len).max(group.sinks);
+        // What the window alone would see may be gone, but something of it must be there.
+        let needed = needed.max(self.wanted_from.min(len.saturating_sub(1)));
+        len <= group.sinks || needed >= len || needed >= self.from
     }
 
-    /// Gives back what lies at position `len` and beyond.
-    pub fn trim(&mut self, pages: &mut Pages, len: usize, page_tokens: usize) {
-        let keep = match len > self.from {
-            true => len.div_ceil(page_tokens) - self.from / page_tokens,
-            false => 0,
-        };
-        while self.pages.len() > keep {
-            let page = self.pages.pop_back().expect("the list is longer than what is kept");
-            pages.release(page);
+    /// Gives back the pages from position `len` on.
+    pub fn trim(&mut self, pools: &mut Pools, len: usize, group: &Group) {
+        let end = len.div_ceil(group.page_tokens);
+        let keep = if len > self.from { end.saturating_sub(self.first(group)) } else { 0 };
+        while self.ring.len() > keep {
+            self.ring.pop_back().into_iter().for_each(|entry| entry.release(group, pools));
         }
-        self.from = self.from.min(len);
+        while self.sinks.len() > end {
+            self.sinks.pop().into_iter().for_each(|entry| entry.release(group, pools));
+        }
+        // What the sinks hold is all there is.
+        self.from = if len <= group.sinks { 0 } else { self.from.min(len) };
+        self.wanted_from = self.wanted_from.min(len);
+    }
+
+    /// Takes another table's pages over, sharing them.
+    pub fn share(&self, pools: &mut Pools, group: &Group) -> Self {
+        for (_, entry) in self.entries(group) {
+            for (form, page) in entry.forms() {
+                pools.share(group.of_form(form).pool, page);
+            }
+        }
+        let mut copy = Self::new(group);
+        (copy.from, copy.wanted_from) = (self.from, self.wanted_from);
+        copy.sinks.extend_from_slice(&self.sinks);
+        copy.ring.extend(&self.ring);
+        copy
     }
 }

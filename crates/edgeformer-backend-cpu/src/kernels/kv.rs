@@ -84,6 +84,7 @@ impl<'a> KvRows<'a> {
     ///
     /// # Panics
     /// If that is beyond the last.
+    #[allow(clippy::wrong_self_convention, reason = "rows from a row on, not made from a row")]
     pub fn from_row(self, first: usize) -> Self {
         match self {
             Self::F32 { data, stride } => Self::F32 { data: &data[first * stride..], stride },

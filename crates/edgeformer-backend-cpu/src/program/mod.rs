@@ -80,7 +80,7 @@ pub(crate) fn plan(model: &Model, threads: usize, options: &SessionOptions) -> R
     let needs = Needs::new(graph, &model.weights, &schedule)?;
     let ropes = compile::rope_tables(graph, &schedule);
     let scratch = ScratchPlan::new(graph, &schedule, &ropes, &needs, options, threads)?;
-    Ok(footprint(graph, &needs, &scratch, options, threads))
+    footprint(graph, &needs, &scratch, options, threads)
 }
 
 fn footprint(
@@ -89,14 +89,14 @@ fn footprint(
     scratch: &ScratchPlan,
     options: &SessionOptions,
     threads: usize,
-) -> Footprint {
-    let (cache, cache_per_token) = PagedCache::footprint(&graph.cache, options);
-    Footprint {
+) -> Result<Footprint> {
+    let (cache, cache_per_token) = PagedCache::footprint(&graph.cache, options)?;
+    Ok(Footprint {
         weights: needs.mapped + needs.decoded,
         cache,
         cache_per_token,
         scratch: scratch.bytes(threads),
-    }
+    })
 }
 
 impl Program for CpuProgram {
@@ -106,11 +106,11 @@ impl Program for CpuProgram {
 
     fn footprint(&self, options: &SessionOptions) -> Footprint {
         let threads = self.pool.threads();
-        match self.scratch(options) {
-            Ok(scratch) => footprint(self.graph(), &self.needs, &scratch, options, threads),
-            // Such a session cannot be opened: it takes nothing.
-            Err(_) => Footprint::default(),
-        }
+        let scratch = self.scratch(options);
+        let footprint = scratch
+            .and_then(|scratch| footprint(self.graph(), &self.needs, &scratch, options, threads));
+        // A session that cannot be opened takes nothing.
+        footprint.unwrap_or_default()
     }
 
     fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {

@@ -252,13 +252,9 @@ impl<A: Attention> Job<'_, A> {
         for query in 0..self.tile.rows * jobs.heads {
             let position = self.tile.position + query / jobs.heads;
             let head = self.block * jobs.heads + query % jobs.heads;
-            let from = match self.bound {
-                Some(bound) => bound.from(position),
-                None => sight
-                    .window(slot, head)
-                    .map_or(0, |window| (position + 1).saturating_sub(window)),
-            };
-            let from = from.max(oldest);
+            let window = sight.window(slot, head);
+            let from = window.map_or(0, |window| (position + 1).saturating_sub(window));
+            let from = from.max(self.bound.map_or(oldest, |bound| bound.from(position)));
             let sinks = sight.sinks.min(from);
             views.push(View { position, from, to: position + 1, sinks });
         }

@@ -6,6 +6,9 @@ use super::run::Executor;
 use super::scratch::Turns;
 use crate::program::RopeTable;
 
+/// Positions from which on angles are computed in f64.
+const FAR: usize = 1 << 18;
+
 impl Executor<'_> {
     /// Sines and cosines of all rows of the step, once for all layers.
     pub(super) fn turn_ropes(&mut self) {
@@ -17,11 +20,11 @@ impl Executor<'_> {
             let factor = rope.attention_factor();
             let count = self.rows.count(*rows);
             for (row, turned) in values.chunks_exact_mut(width).take(count).enumerate() {
-                let position = self.rows.position(*rows, row) as f32;
+                let position = self.rows.position(*rows, row);
                 let (cosines, sines) = turned.split_at_mut(width / 2);
                 for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&*frequencies)
                 {
-                    let (s, c) = (position * frequency).sin_cos();
+                    let (s, c) = turn(position, *frequency);
                     (*cosine, *sine) = (c * factor, s * factor);
                 }
             }
@@ -51,6 +54,16 @@ impl Executor<'_> {
         });
         self.memory.put_back(value, lent);
     }
+}
+
+/// Sine and cosine of a position.
+fn turn(position: usize, frequency: f32) -> (f32, f32) {
+    // Beyond what models were trained on, in an endless stream, f32 could not tell positions apart.
+    if position < FAR {
+        return (position as f32 * frequency).sin_cos();
+    }
+    let (sine, cosine) = (position as f64 * f64::from(frequency)).sin_cos();
+    (sine as f32, cosine as f32)
 }
 
 fn rotate(layout: RopeLayout, columns: &mut [f32], cosines: &[f32], sines: &[f32]) {

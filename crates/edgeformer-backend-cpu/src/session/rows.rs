@@ -88,7 +88,7 @@ impl StepRows {
     ) -> Result<()> {
         let sequence = span.sequence;
         let end = first.saturating_add(tokens);
-        if end > options.context {
+        if end > options.context && !options.visibility.is_endless() {
             return Err(Error::ContextFull { sequence, needed: end, limit: options.context });
         }
         if first > 0 && sees_both_sides(&program.model.graph) {

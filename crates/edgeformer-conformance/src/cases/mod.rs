@@ -6,6 +6,7 @@ mod errors;
 mod fixtures;
 mod graphs;
 mod ops;
+mod visibility;
 
 use crate::suite::Case;
 
@@ -13,6 +14,7 @@ use crate::suite::Case;
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = ops::cases();
     cases.extend(cache::cases());
+    cases.extend(visibility::cases());
     cases.extend(errors::cases());
     cases.extend(bits::cases());
     cases.extend(fixtures::cases());

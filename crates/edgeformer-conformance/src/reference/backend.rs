@@ -13,7 +13,7 @@ use edgeformer_core::{
     Outputs, Program, Result, SequenceId, Session, SessionOptions, Span, Step, Unsupported, Want,
 };
 
-use super::{Matrix, evaluate};
+use super::{Matrix, evaluate, evaluate_seeing};
 
 /// The evaluator as a backend.
 #[derive(Debug, Clone, Copy, Default)]
@@ -122,7 +122,9 @@ impl ReferenceSession {
         match (span.input, self.model.graph.input) {
             (Input::Tokens(tokens), GraphInput::Tokens { .. }) => {
                 let whole = [past, tokens].concat();
-                Ok((evaluate(&self.model, Input::Tokens(&whole), context)?, Arc::new(whole)))
+                let seen = &self.options.visibility;
+                let rows = evaluate_seeing(&self.model, Input::Tokens(&whole), context, seen)?;
+                Ok((rows, Arc::new(whole)))
             }
             (Input::Tokens(_), _) | (_, GraphInput::Tokens { .. }) => {
                 Err(Error::Step("the input is not of the graph's kind".into()))

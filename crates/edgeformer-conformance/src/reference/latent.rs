@@ -7,23 +7,34 @@ use edgeformer_core::graph::{LatentAttention, LatentUp};
 use super::Evaluator;
 use super::attention::weigh;
 use super::matrix::{Matrix, dot};
+use super::sight::{Seen, Sight};
 
 impl Evaluator<'_> {
-    pub(super) fn latent(&self, attention: &LatentAttention, inputs: &[&Matrix]) -> Result<Matrix> {
+    pub(super) fn latent(
+        &self,
+        attention: &LatentAttention,
+        sight: &Sight<'_>,
+        inputs: &[&Matrix],
+    ) -> Result<Matrix> {
         let &LatentAttention { heads, scale, .. } = attention;
         let [q_nope, q_rope, latent, k_rope] = [inputs[0], inputs[1], inputs[2], inputs[3]];
         let (keys, values) = self.expand(attention, latent)?;
         Ok(q_nope.map_rows(|position, _| {
             let mut row = Vec::new();
             for head in 0..heads {
+                let Seen { sinks, gap, from } = sight.seen(head, position);
+                let query = q_rope.part(position, head, heads);
+                let turned = sight.turn_back(query, gap);
                 let score = |key: usize| {
+                    let query = if key < sinks { &turned } else { query };
                     let plain =
                         dot(q_nope.part(position, head, heads), keys.part(key, head, heads));
-                    let rotated = dot(q_rope.part(position, head, heads), k_rope.row(key));
+                    let rotated = dot(query, k_rope.row(key));
                     (plain + rotated) * f64::from(scale)
                 };
-                let scores = (0..=position).map(score).collect();
-                row.extend(weigh(scores, |key| values.part(key, head, heads)));
+                let seen: Vec<usize> = (0..sinks).chain(from..position + 1).collect();
+                let scores = seen.iter().copied().map(score).collect();
+                row.extend(weigh(scores, |index| values.part(seen[index], head, heads)));
             }
             row
         }))

@@ -9,9 +9,12 @@ mod experts;
 mod latent;
 mod matrix;
 mod rows;
+mod sight;
 
-use edgeformer_core::graph::{Node, Op, WeightId};
-use edgeformer_core::{Error, Input, Model, Result};
+use edgeformer_core::graph::{CacheSlot, Node, Op, Value, WeightId};
+use edgeformer_core::{Error, Input, Model, Result, Visibility};
+
+use sight::Sight;
 
 pub use backend::ReferenceBackend;
 pub use matrix::Matrix;
@@ -24,7 +27,21 @@ pub use matrix::Matrix;
 /// # Errors
 /// If a weight is missing, or the input is not of the graph's kind or outside its vocabulary.
 pub fn evaluate(model: &Model, input: Input<'_>, context: usize) -> Result<Matrix> {
-    let evaluator = Evaluator { model, input, context };
+    evaluate_seeing(model, input, context, &Visibility::default())
+}
+
+/// The same where queries see less of the past than the model allows: windows and sinks. What
+/// depends on attention itself (adaptive windows, chosen pages, eviction) is left out.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_seeing(
+    model: &Model,
+    input: Input<'_>,
+    context: usize,
+    visibility: &Visibility,
+) -> Result<Matrix> {
+    let evaluator = Evaluator { model, input, context, visibility };
     let mut values: Vec<Matrix> = Vec::with_capacity(model.graph.values.len());
     for node in &model.graph.nodes {
         let made = evaluator.node(node, &values)?;
@@ -37,6 +54,7 @@ struct Evaluator<'a> {
     model: &'a Model,
     input: Input<'a>,
     context: usize,
+    visibility: &'a Visibility,
 }
 
 impl Evaluator<'_> {
@@ -62,9 +80,13 @@ impl Evaluator<'_> {
             Op::Norm(norm) => self.norm(norm, x())?,
             Op::Rope(rope) => rows::rope(rope, self.context, x()),
             Op::Attention(attention) => {
-                attention::attend(attention, inputs[0], inputs[1], inputs[2])
+                let sight = self.sight(attention.slot, attention.window, node.inputs[0]);
+                attention::attend(attention, &sight, inputs[0], inputs[1], inputs[2])
             }
-            Op::LatentAttention(attention) => self.latent(attention, &inputs)?,
+            Op::LatentAttention(attention) => {
+                let sight = self.sight(Some(attention.slot), None, node.inputs[1]);
+                self.latent(attention, &sight, &inputs)?
+            }
             Op::Activation(activation) => x().map(|value| rows::activate(*activation, value)),
             Op::Multiply => x().map_rows(|index, row| multiply(row, inputs[1].row(index))),
             Op::Add => x().map_rows(|index, row| add(row, inputs[1].row(index))),
@@ -74,6 +96,10 @@ impl Evaluator<'_> {
             Op::Pool(pool) => rows::pool(*pool, x()),
         };
         Ok(vec![made])
+    }
+
+    fn sight(&self, slot: Option<CacheSlot>, window: Option<usize>, queries: Value) -> Sight<'_> {
+        Sight::new(&self.model.graph, self.visibility, slot, window, queries, self.context)
     }
 
     /// A weight's elements as rows of its last dimension.

@@ -3,16 +3,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-use edgeformer_core::{Graph, Refusal, SessionOptions};
+use edgeformer_core::{AttentionMass, CacheUsage, Graph, Refusal, Session, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
 use super::choose::Chosen;
+use super::conversation::Conversation;
 use super::evaluate::{Evaluation, OwnedInput};
 use super::generate::{self, GenerateOptions, Prompt};
-use super::schedule::{Command, Work, Worker};
+use super::schedule::{Worker, longest};
 use super::sequence::Job;
 use super::stats::Clock;
 use super::stream::TextStream;
+use super::work::{Command, Question, Work};
 use crate::{EngineOptions, Error, ModelSource, Plan, Result};
 
 /// A model that is open and serves: share it between threads, ask it for several answers at once.
@@ -36,24 +38,33 @@ impl Engine {
         let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
         let chosen = Chosen::of(&file.model.graph, options)?;
         let plan = Plan::with(&file, &chosen, options)?;
-        plan.check_context()?;
-        let session = plan.session.clone();
+        plan.check()?;
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
+        let session = program.open(&plan.session)?;
+        Self::serve(file, plan, chosen.choice.refused, session)
+    }
+
+    /// Starts the worker that serves a session.
+    pub(super) fn serve(
+        file: ModelFile,
+        plan: Plan,
+        refused: Vec<Refusal>,
+        session: Box<dyn Session>,
+    ) -> Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let file = Arc::new(file);
-        let worker = Worker::new(program.open(&session)?, session.clone(), file.clone());
+        let worker = Worker::new(session, plan.session.clone(), file.clone());
         let worker = std::thread::Builder::new()
             .name("edgeformer-engine".into())
-            .spawn(move || worker.serve(&inbox));
-        let worker = worker.map_err(edgeformer_core::Error::from)?;
-        let (commands, worker) = (Some(commands), Some(worker));
+            .spawn(move || worker.serve(&inbox))
+            .map_err(edgeformer_core::Error::from)?;
         Ok(Self {
             file,
-            session,
+            session: plan.session.clone(),
             plan,
-            refused: chosen.choice.refused,
-            commands,
-            worker,
+            refused,
+            commands: Some(commands),
+            worker: Some(worker),
             conversations: AtomicU64::new(0),
         })
     }
@@ -108,8 +119,8 @@ impl Engine {
     /// Starts an answer. The stream yields text as it comes; several streams run side by side.
     ///
     /// # Errors
-    /// If the model writes no text, or the prompt is empty, does not fit the context, or names
-    /// tokens outside the vocabulary.
+    /// If the model writes no text, or the prompt is empty, names tokens outside the vocabulary,
+    /// or does not fit the context (unless sinks and windows make sequences endless).
     pub fn generate<'a>(
         &self,
         prompt: impl Into<Prompt<'a>>,
@@ -120,7 +131,7 @@ impl Engine {
 
     /// A conversation: its turns share a cache, so that a turn only runs what is new.
     pub fn conversation(&self) -> Conversation<'_> {
-        Conversation { engine: self, id: self.conversations.fetch_add(1, Ordering::Relaxed) }
+        Conversation::new(self, self.conversations.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token.
@@ -139,7 +150,7 @@ impl Engine {
         self.run(OwnedInput::Pixels(pixels))
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         prompt: Prompt<'_>,
         options: &GenerateOptions,
@@ -152,11 +163,8 @@ impl Engine {
             )));
         }
         let prompt = generate::encode(&self.file, prompt)?;
-        if prompt.len() > self.session.context {
-            return Err(Error::PromptTooLong {
-                prompt: prompt.len(),
-                context: self.session.context,
-            });
+        if let Some(context) = longest(&self.session).filter(|&longest| prompt.len() > longest) {
+            return Err(Error::PromptTooLong { prompt: prompt.len(), context });
         }
         let (events, inbox) = mpsc::channel();
         let job =
@@ -165,13 +173,45 @@ impl Engine {
         Ok(TextStream::new(inbox))
     }
 
+    /// How full the cache is.
+    ///
+    /// # Errors
+    /// If the engine has stopped.
+    pub fn cache_usage(&self) -> Result<CacheUsage> {
+        self.ask(Question::Usage)
+    }
+
+    /// Gives memory that holds nothing of a sequence back to the system, and says how many bytes
+    /// that were. The next answers may take it again.
+    ///
+    /// # Errors
+    /// If the engine has stopped.
+    pub fn trim(&self) -> Result<u64> {
+        self.ask(Question::Trim)
+    }
+
+    /// Where attention went since the engine was opened, if it was opened with
+    /// [`EngineOptions::observe_attention`] and its backend records it.
+    ///
+    /// # Errors
+    /// If the engine has stopped.
+    pub fn attention_mass(&self) -> Result<Option<AttentionMass>> {
+        self.ask(Question::Mass)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Question) -> Result<T> {
+        let (reply, inbox) = mpsc::channel();
+        self.send(Command::Ask(question(reply)))?;
+        inbox.recv().map_err(|_| Error::Stopped)
+    }
+
     fn run(&self, input: OwnedInput) -> Result<Evaluation> {
         let (reply, inbox) = mpsc::channel();
         self.send(Command::Do(Work::Evaluate(input, reply)))?;
         inbox.recv().map_err(|_| Error::Stopped)?
     }
 
-    fn send(&self, command: Command) -> Result<()> {
+    pub(super) fn send(&self, command: Command) -> Result<()> {
         let sent = self.commands.as_ref().map(|commands| commands.send(command));
         sent.and_then(Result::ok).ok_or(Error::Stopped)
     }
@@ -185,32 +225,5 @@ impl Drop for Engine {
             // A worker that panicked has told every reader by hanging up.
             let _panicked = worker.join();
         }
-    }
-}
-
-/// Turns that share a cache. Made by [`Engine::conversation`].
-pub struct Conversation<'a> {
-    engine: &'a Engine,
-    id: u64,
-}
-
-impl Conversation<'_> {
-    /// Starts an answer, running only what the prompt adds to the turn before.
-    ///
-    /// # Errors
-    /// As [`Engine::generate`].
-    pub fn generate<'a>(
-        &self,
-        prompt: impl Into<Prompt<'a>>,
-        options: &GenerateOptions,
-    ) -> Result<TextStream> {
-        self.engine.answer(prompt.into(), options, Some(self.id))
-    }
-}
-
-impl Drop for Conversation<'_> {
-    fn drop(&mut self) {
-        // An engine that has stopped has forgotten it already.
-        let _stopped = self.engine.send(Command::Forget(self.id));
     }
 }

@@ -5,20 +5,27 @@
 //! of the step.
 
 mod choose;
+mod conversation;
 mod evaluate;
 mod generate;
 mod handle;
+mod kept;
 mod sample;
+mod saved;
 mod schedule;
 mod sequence;
 mod stats;
 mod stop;
 mod stream;
+#[cfg(all(test, feature = "embedded-model", feature = "cpu"))]
+mod tests;
+mod work;
 
 pub(crate) use choose::Chosen;
+pub use conversation::Conversation;
 pub use evaluate::Evaluation;
 pub use generate::{GenerateOptions, Prompt};
-pub use handle::{Conversation, Engine};
+pub use handle::Engine;
 pub use sample::{Dry, Penalties, SamplingOptions};
 pub use stats::Stats;
 pub use stream::{Finish, FinishReason, TextStream};

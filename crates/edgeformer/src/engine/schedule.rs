@@ -1,27 +1,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use edgeformer_core::{Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want};
 use edgeformer_models::ModelFile;
 
-use super::evaluate::{Evaluation, OwnedInput, evaluate};
+use super::evaluate::evaluate;
+use super::kept::KeptCaches;
 use super::sequence::{Job, Running};
 use super::stream::Event;
+use super::work::{Command, Question, Saved, Work};
 use crate::Result;
-
-/// What the handle asks of the worker.
-pub(super) enum Command {
-    Do(Work),
-    /// A conversation is over.
-    Forget(u64),
-}
-
-/// What takes a sequence.
-pub(super) enum Work {
-    Generate(Box<Job>),
-    Evaluate(OwnedInput, Sender<Result<Evaluation>>),
-}
 
 /// Owns the session and serves the commands.
 pub(super) struct Worker {
@@ -30,22 +19,15 @@ pub(super) struct Worker {
     file: Arc<ModelFile>,
     waiting: VecDeque<Work>,
     running: Vec<Running>,
-    /// Conversations whose cache is kept for their next turn, the least recently used first.
-    idle: Vec<(u64, Kept)>,
+    /// Of conversations that wait for their next turn.
+    kept: KeptCaches,
     outputs: Outputs,
-}
-
-/// The cache of a conversation between two turns.
-struct Kept {
-    sequence: SequenceId,
-    /// What it holds.
-    tokens: Vec<u32>,
 }
 
 impl Worker {
     pub fn new(session: Box<dyn Session>, options: SessionOptions, file: Arc<ModelFile>) -> Self {
-        let (waiting, running, idle) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { session, options, file, waiting, running, idle, outputs: Outputs::default() }
+        let (waiting, running, kept) = (VecDeque::new(), Vec::new(), KeptCaches::default());
+        Self { session, options, file, waiting, running, kept, outputs: Outputs::default() }
     }
 
     /// Serves until every handle is gone.
@@ -67,12 +49,31 @@ impl Worker {
     fn accept(&mut self, command: Command) {
         match command {
             Command::Do(work) => self.waiting.push_back(work),
-            Command::Forget(conversation) => {
-                if let Some(kept) = self.take_idle(conversation) {
-                    self.session.cache().remove(kept.sequence);
-                }
-            }
+            Command::Forget(conversation) => self.forget(conversation),
+            Command::Ask(question) => self.tell(question),
         }
+    }
+
+    fn forget(&mut self, conversation: u64) {
+        self.kept.forget(conversation, self.session.cache());
+        // Answers that are still to come have no next turn to keep their cache for.
+        let jobs = self.waiting.iter_mut().filter_map(|work| match work {
+            Work::Generate(job) => Some(&mut job.conversation),
+            _ => None,
+        });
+        let running = self.running.iter_mut().map(|running| &mut running.conversation);
+        jobs.chain(running).for_each(|known| {
+            *known = known.filter(|&known| known != conversation);
+        });
+    }
+
+    /// A caller that does not wait any more wants no answer.
+    fn tell(&mut self, question: Question) {
+        let _gone = match question {
+            Question::Usage(reply) => reply.send(self.session.cache().usage()).is_err(),
+            Question::Trim(reply) => reply.send(self.session.trim()).is_err(),
+            Question::Mass(reply) => reply.send(self.session.attention_mass().cloned()).is_err(),
+        };
     }
 
     /// One ragged step: admits what fits, runs it, advances every answer.
@@ -123,12 +124,13 @@ impl Worker {
             })
             .collect();
         self.session.run(&Step { spans: &spans }, &mut self.outputs)?;
+        let limit = longest(&self.options);
         for (span, &(index, count)) in chosen.iter().enumerate() {
             let running = &mut self.running[index];
             running.fed += count;
             let logits = self.outputs.span(span);
             if !logits.is_empty() {
-                running.advance(logits.row(0), self.options.context);
+                running.advance(logits.row(0), limit);
             }
         }
         Ok(())
@@ -145,7 +147,7 @@ impl Worker {
     /// Takes on waiting work while there is room.
     fn admit(&mut self) {
         while self.running.len() < self.options.sequences
-            && let Some(work) = self.waiting.pop_front()
+            && let Some(work) = self.next_work()
         {
             match work {
                 Work::Generate(job) => self.start_or_fail(*job),
@@ -154,8 +156,27 @@ impl Worker {
                     // A caller that does not wait any more wants no answer.
                     let _gone = reply.send(evaluate(self.session.as_mut(), &input, &self.options));
                 }
+                Work::Save(Saved { conversation, path, reply }) => {
+                    let _gone =
+                        reply.send(self.kept.save(conversation, &path, self.session.cache()));
+                }
+                Work::Load(Saved { conversation, path, reply }) => {
+                    self.kept.forget(conversation, self.session.cache());
+                    self.make_room();
+                    let _gone =
+                        reply.send(self.kept.load(conversation, &path, self.session.cache()));
+                }
             }
         }
+    }
+
+    /// The first waiting work that can start: not while its conversation is still answering.
+    fn next_work(&mut self) -> Option<Work> {
+        let is_running =
+            |wanted| self.running.iter().any(|running| running.conversation == Some(wanted));
+        let can_start = |work: &Work| work.conversation().is_none_or(|wanted| !is_running(wanted));
+        let index = self.waiting.iter().position(can_start)?;
+        self.waiting.remove(index)
     }
 
     fn start_or_fail(&mut self, job: Job) {
@@ -166,40 +187,37 @@ impl Worker {
     }
 
     fn start(&mut self, job: Job) -> Result<()> {
-        let kept = job.conversation.and_then(|conversation| self.take_idle(conversation));
-        let continued = kept.and_then(|kept| self.continue_kept(kept, &job.prompt));
-        let (sequence, cached) = match continued {
-            Some(continued) => continued,
+        let resumed = job.conversation.and_then(|conversation| {
+            self.kept.resume(conversation, &job.prompt, self.session.cache())
+        });
+        let (sequence, cached) = match resumed {
+            Some(resumed) => resumed,
             None => {
                 self.make_room();
-                (self.session.cache().create()?, 0)
+                self.begin(&job.prompt)?
             }
         };
         self.running.push(Running::start(job, &self.file, sequence, cached));
         Ok(())
     }
 
-    /// Cuts a kept cache back to what `prompt` starts with. `None` if nothing of it is of use.
-    fn continue_kept(&mut self, kept: Kept, prompt: &[u32]) -> Option<(SequenceId, usize)> {
-        let common = kept.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token is run again: its logits are what the answer starts from.
-        let cached = common.min(prompt.len() - 1);
-        let cache = self.session.cache();
-        // A window may have moved on too far to go back; then the prompt is run from the start.
-        if cached == 0 || cache.truncate(kept.sequence, cached).is_err() {
-            cache.remove(kept.sequence);
-            return None;
-        }
-        Some((kept.sequence, cached))
+    /// Drops caches of waiting conversations until one more sequence fits.
+    fn make_room(&mut self) {
+        let others = self.options.sequences.saturating_sub(self.running.len() + 1);
+        self.kept.shrink_to(others, self.session.cache());
     }
 
-    /// Drops the caches of conversations that were idle longest until one more sequence fits.
-    fn make_room(&mut self) {
-        while !self.idle.is_empty()
-            && self.running.len() + self.idle.len() >= self.options.sequences
-        {
-            let (_, kept) = self.idle.remove(0);
-            self.session.cache().remove(kept.sequence);
+    /// A new sequence, which takes over what the cache still holds of such a beginning.
+    fn begin(&mut self, prompt: &[u32]) -> Result<(SequenceId, usize)> {
+        let cache = self.session.cache();
+        let sequence = cache.create()?;
+        // The last token is run again: its logits are what the answer starts from.
+        match cache.adopt(sequence, &prompt[..prompt.len() - 1]) {
+            Ok(cached) => Ok((sequence, cached)),
+            Err(error) => {
+                cache.remove(sequence);
+                Err(error.into())
+            }
         }
     }
 
@@ -209,14 +227,14 @@ impl Worker {
             let Running { sequence, conversation, mut tokens, fed, .. } = running;
             tokens.truncate(fed);
             match conversation {
-                Some(conversation) => self.idle.push((conversation, Kept { sequence, tokens })),
+                Some(conversation) => self.kept.keep(conversation, sequence, tokens),
                 None => self.session.cache().remove(sequence),
             }
         }
     }
+}
 
-    fn take_idle(&mut self, conversation: u64) -> Option<Kept> {
-        let index = self.idle.iter().position(|&(known, _)| known == conversation)?;
-        Some(self.idle.remove(index).1)
-    }
+/// Tokens that a sequence may have at most; `None` where it goes on without end.
+pub(super) fn longest(options: &SessionOptions) -> Option<usize> {
+    (!options.visibility.is_endless()).then_some(options.context)
 }

@@ -84,15 +84,16 @@ impl Running {
     }
 
     /// Takes the logits behind the last token: chooses the next, shows its text, notices the end.
-    pub fn advance(&mut self, logits: &[f32], context: usize) {
-        match self.take(logits, context) {
+    /// `longest` is how many tokens the sequence may have.
+    pub fn advance(&mut self, logits: &[f32], longest: Option<usize>) {
+        match self.take(logits, longest) {
             Ok(None) => {}
             Ok(Some(reason)) => self.finish(reason),
             Err(error) => self.fail(error),
         }
     }
 
-    fn take(&mut self, logits: &[f32], context: usize) -> Result<Option<FinishReason>> {
+    fn take(&mut self, logits: &[f32], longest: Option<usize>) -> Result<Option<FinishReason>> {
         if self.max_tokens == 0 {
             return Ok(Some(FinishReason::Length));
         }
@@ -113,7 +114,9 @@ impl Running {
             Released::Text(_) if self.answer().len() >= self.max_tokens => {
                 Ok(Some(FinishReason::Length))
             }
-            Released::Text(_) if self.fed >= context => Ok(Some(FinishReason::Length)),
+            Released::Text(_) if longest.is_some_and(|longest| self.fed >= longest) => {
+                Ok(Some(FinishReason::Length))
+            }
             Released::Text(_) => Ok(None),
         }
     }

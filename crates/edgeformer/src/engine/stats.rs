@@ -8,7 +8,8 @@ use serde::Serialize;
 pub struct Stats {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Of these, tokens that were still in the cache of the conversation.
+    /// Of these, tokens that the cache still held: of the conversation, of a saved prompt, or of
+    /// another prompt with the same beginning.
     pub cached_tokens: usize,
     /// Tokens of the answer.
     pub generated_tokens: usize,

@@ -1,6 +1,7 @@
 //! The built binary.
+#![allow(dead_code, reason = "not every file of tests needs all of it")]
 
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// The emulator that the tests run under, if they do.
 fn emulator() -> Option<String> {
@@ -10,17 +11,50 @@ fn emulator() -> Option<String> {
 }
 
 /// Whether the tests run under an emulator: then long ones look at less.
-#[allow(dead_code, reason = "not every file of tests has long ones")]
 pub fn is_emulated() -> bool {
     emulator().is_some()
 }
 
 /// `edgeformer`, under the emulator where the tests themselves run under one: a program that an
 /// emulated one starts is not emulated by itself.
-pub fn edgeformer() -> Command {
+pub fn binary() -> Command {
     let binary = env!("CARGO_BIN_EXE_edgeformer");
     let Some(emulator) = emulator() else { return Command::new(binary) };
     let mut command = Command::new(emulator);
     command.arg(binary);
     command
+}
+
+/// A command, not yet started.
+pub fn edgeformer(arguments: &[&str]) -> Command {
+    let mut command = binary();
+    command.args(arguments).stdin(Stdio::null());
+    // What the developer's shell has set must not decide a test.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EDGEFORMER_") && name != "EDGEFORMER_ISA" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A command, run to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    edgeformer(arguments).output().unwrap()
+}
+
+/// stdout of a run that must succeed.
+pub fn stdout(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on stderr of a run that must fail with that code.
+pub fn refusal(arguments: &[&str], code: i32) -> String {
+    let output = run(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: results of a failed run");
+    stderr
 }

@@ -1,12 +1,14 @@
-//! The plain model.
+//! A cache and the plain model of it, driven together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use edgeformer_core::graph::{CachePlan, CacheSlot};
-use edgeformer_core::{CacheFormat, KvCache, Rows, SequenceId, SessionOptions};
-use half::f16;
+use edgeformer_core::{Error, KvCache, Rows, SequenceId, SessionOptions, Window};
 
-use crate::cache::{CacheRows, PagedCache};
+use super::plain::{COLD, Forms, MAIN, OPEN, Row, Side, Slot, four_bits, kernels};
+use crate::cache::PagedCache;
+use crate::cache::layout::Form;
+use crate::kernels::KvRows;
 
 /// A cache and what should be in it.
 pub(super) struct Checked {
@@ -14,36 +16,57 @@ pub(super) struct Checked {
     pub plan: CachePlan,
     pub options: SessionOptions,
     pub sequences: BTreeMap<SequenceId, Plain>,
-    /// Makes every stored value another one.
-    drawn: u32,
+    slots: Vec<Slot>,
+    page: usize,
+    has_open: bool,
+    /// As the cache has chosen it within the budget.
+    hot: Option<usize>,
 }
 
 /// A sequence of the plain model.
 #[derive(Clone)]
 pub(super) struct Plain {
-    /// Keys and values of every slot and position.
-    rows: Vec<Vec<(Vec<f32>, Vec<f32>)>>,
-    /// The oldest position that each slot must still hold.
-    held: Vec<usize>,
+    /// By slot and position.
+    rows: Vec<Vec<Row>>,
+    /// By slot and full page that was closed here.
+    bounds: Vec<BTreeMap<usize, (Vec<f32>, Vec<f32>)>>,
+    /// By slot and head: the oldest position behind the sinks that is still held.
+    held: Vec<Vec<usize>>,
+    /// By slot: positions before it may go.
+    wanted: Vec<usize>,
+    pub tokens: Vec<u32>,
     pub len: usize,
-}
-
-/// The oldest position that the query at `len` sees.
-fn visible(len: usize, window: Option<usize>) -> usize {
-    (len + 1).saturating_sub(window.unwrap_or(usize::MAX))
 }
 
 impl Checked {
     pub fn new(plan: CachePlan, options: SessionOptions) -> Self {
-        let cache = PagedCache::new(&plan, &options, 7).unwrap();
-        Self { cache, plan, options, sequences: BTreeMap::new(), drawn: 0 }
+        let cache = super::open(&plan, &options, 7).unwrap();
+        Self {
+            slots: plan.slots.iter().map(|slot| Slot::new(slot, &options)).collect(),
+            page: options.page_tokens.min(options.context),
+            has_open: four_bits(options.cache_type_k) || four_bits(options.cache_type_v),
+            hot: cache.layout.hot(),
+            sequences: BTreeMap::new(),
+            cache,
+            plan,
+            options,
+        }
+    }
+
+    fn empty(&self) -> Plain {
+        Plain {
+            rows: vec![Vec::new(); self.slots.len()],
+            bounds: vec![BTreeMap::new(); self.slots.len()],
+            held: self.slots.iter().map(|slot| vec![0; slot.keys.heads]).collect(),
+            wanted: vec![0; self.slots.len()],
+            tokens: Vec::new(),
+            len: 0,
+        }
     }
 
     pub fn create(&mut self) -> SequenceId {
         let seq = self.cache.create().unwrap();
-        let slots = self.plan.slots.len();
-        self.sequences
-            .insert(seq, Plain { rows: vec![Vec::new(); slots], held: vec![0; slots], len: 0 });
+        self.sequences.insert(seq, self.empty());
         seq
     }
 
@@ -53,65 +76,178 @@ impl Checked {
         self.sequences.keys().nth(index.checked_rem(count)?).copied()
     }
 
-    /// A step over these spans; rolled back in the end unless `commit`.
-    pub fn step(&mut self, spans: &[(SequenceId, usize)], commit: bool) {
+    fn plain(&mut self, seq: SequenceId) -> &mut Plain {
+        self.sequences.get_mut(&seq).unwrap()
+    }
+
+    /// The sinks of a head and the window that it is stored for.
+    fn window(&self, slot: usize, head: usize) -> (usize, Option<usize>) {
+        let window = self.cache.window(CacheSlot(slot as u32), head);
+        (if window.is_some() { self.options.visibility.sinks } else { 0 }, window)
+    }
+
+    /// The oldest position behind the sinks that the query at `len` needs.
+    fn needed(&self, plain: &Plain, slot: usize, head: usize, len: usize) -> usize {
+        let window = self.window(slot, head).1;
+        let visible = (len + 1).saturating_sub(window.unwrap_or(usize::MAX));
+        visible.max(plain.wanted[slot].min(len))
+    }
+
+    /// Positions of queries that see a page in a form.
+    fn form(&self, position: usize, query: usize) -> usize {
+        let end = (position / self.page + 1) * self.page;
+        match self.hot {
+            _ if self.has_open && query < end => OPEN,
+            Some(hot) if end + hot <= query + 1 => COLD,
+            _ => MAIN,
+        }
+    }
+
+    /// A step over these spans of tokens; rolled back in the end unless `commit`.
+    pub fn step(&mut self, spans: &[(SequenceId, Vec<u32>)], commit: bool) {
         let before = self.cache.usage();
+        let endless = self.options.visibility.is_endless();
+        let context = if endless { usize::MAX } else { self.options.context };
         let too_long =
-            spans.iter().any(|(seq, count)| self.sequences[seq].len + count > self.options.context);
-        if let Err(error) = self.cache.reserve(spans) {
+            spans.iter().any(|(seq, tokens)| self.sequences[seq].len + tokens.len() > context);
+        let counts: Vec<_> = spans.iter().map(|(seq, tokens)| (*seq, tokens.len())).collect();
+        if let Err(error) = self.cache.reserve(&counts) {
             let crowded = self.sequences.len() > self.options.sequences;
             assert!(too_long || crowded, "there is room: {error}");
-            assert_eq!(self.cache.usage(), before, "a refused step changes nothing");
+            let usage = self.cache.usage();
+            assert_eq!(usage.pages_used, before.pages_used, "a refused step changes nothing");
             return;
         }
         assert!(!too_long, "a step beyond the context is refused");
-        let page = self.options.page_tokens.min(self.options.context);
-        for &(seq, count) in spans {
-            self.release(seq, count, page);
-            let first = self.sequences[&seq].len;
-            self.store(seq, first, count);
-            self.check_rows(seq, first + count);
+        spans.iter().for_each(|(seq, tokens)| {
+            self.release(*seq, tokens.len());
+            self.cache.note_tokens(*seq, tokens);
+        });
+        for slot in 0..self.slots.len() {
+            spans.iter().for_each(|(seq, tokens)| self.store(slot, *seq, tokens));
+            self.cache.fetch(CacheSlot(slot as u32)).unwrap();
+            for (seq, tokens) in spans {
+                let len = self.sequences[seq].len;
+                (len..=len + tokens.len()).for_each(|query| self.check_slot(slot, *seq, query));
+            }
         }
-        if commit {
-            self.cache.commit();
-            spans.iter().for_each(|(seq, count)| self.plain(*seq).len += count);
-        } else {
+        if !commit {
             self.cache.rollback();
+            return spans.iter().for_each(|(seq, _)| self.forget(*seq));
+        }
+        self.cache.commit();
+        for (seq, tokens) in spans {
+            self.close(*seq, tokens);
         }
     }
 
-    /// What a reservation may let go under a window.
-    fn release(&mut self, seq: SequenceId, count: usize, page: usize) {
-        let windows: Vec<_> = self.plan.slots.iter().map(|slot| slot.window()).collect();
+    /// What a reservation lets go.
+    fn release(&mut self, seq: SequenceId, count: usize) {
+        let plain = self.sequences[&seq].clone();
+        let (page, len) = (self.page, plain.len);
+        for (slot, layout) in self.slots.clone().iter().enumerate().filter(|_| count > 0) {
+            for head in 0..layout.keys.heads {
+                let first =
+                    (plain.held[slot][head] / page).max(self.window(slot, head).0.div_ceil(page));
+                let seen = self.needed(&plain, slot, head, len) / page;
+                if seen > first {
+                    self.plain(seq).held[slot][head] = seen * page;
+                }
+            }
+            for position in 0..len {
+                let end = (position / page + 1) * page;
+                // The first query of the step is the last that could see it as it was.
+                let cold = self.form(position, len) == COLD;
+                let row = &mut self.plain(seq).rows[slot][position];
+                for (side, forms) in
+                    [(layout.keys, &mut row.keys), (layout.values, &mut row.values)]
+                {
+                    forms[OPEN] = forms[OPEN].take().filter(|_| end > len);
+                    if cold {
+                        side.make(forms, MAIN, COLD);
+                        forms[MAIN] = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, slot: usize, seq: SequenceId, tokens: &[u32]) {
+        let Slot { keys, values } = self.slots[slot];
+        let (key_width, value_width) = (keys.heads * keys.dim, values.heads * values.dim);
+        let first = self.sequences[&seq].len;
+        let all = [&self.sequences[&seq].tokens[..first], tokens].concat();
+        let draw = |side, width| -> Vec<f32> {
+            (first..all.len()).flat_map(|p| drawn(&all[..=p], slot, side, width)).collect()
+        };
+        let (key_rows, value_rows) = (draw(0, key_width), draw(1, value_width));
+        if tokens.is_empty() {
+            return;
+        }
+        let rows = (value_width > 0).then(|| Rows::new(&value_rows, value_width));
+        let key_rows = Rows::new(&key_rows, key_width);
+        self.cache.store(CacheSlot(slot as u32), seq, first, key_rows, rows);
+        self.plain(seq).rows[slot].truncate(first);
+        for index in 0..tokens.len() {
+            let value = rows.map_or(&[][..], |rows| rows.row(index));
+            let row = Row { keys: keys.store(key_rows.row(index)), values: values.store(value) };
+            self.plain(seq).rows[slot].push(row);
+        }
+        self.make_full(slot, seq, first);
+    }
+
+    /// Pages that became full behind position `first`: their closed forms and bounds.
+    fn make_full(&mut self, slot: usize, seq: SequenceId, first: usize) {
+        let (page, layout) = (self.page, self.slots[slot]);
+        let plain = self.sequences.get_mut(&seq).unwrap();
+        let rows = &mut plain.rows[slot];
+        for number in first / page..rows.len() / page {
+            let rows = &mut rows[number * page..(number + 1) * page];
+            for row in &mut *rows {
+                layout.keys.make(&mut row.keys, OPEN, MAIN);
+                layout.values.make(&mut row.values, OPEN, MAIN);
+            }
+            let keys = || rows.iter().map(|row| row.keys[MAIN].as_ref().unwrap());
+            let fold = |pick: fn(f32, f32) -> f32| {
+                let two = |a: Vec<f32>, b: &Vec<f32>| {
+                    a.iter().zip(b).map(|(&a, &b)| pick(a, b)).collect()
+                };
+                keys().skip(1).fold(keys().next().unwrap().clone(), two)
+            };
+            plain.bounds[slot].insert(number, (fold(f32::min), fold(f32::max)));
+        }
+    }
+
+    /// What a step that was rolled back has stored.
+    fn forget(&mut self, seq: SequenceId) {
+        let page = self.page;
         let plain = self.plain(seq);
-        for (held, window) in plain.held.iter_mut().zip(windows).filter(|_| count > 0) {
-            let first_page = visible(plain.len, window) / page;
-            if first_page > *held / page {
-                *held = first_page * page;
+        let len = plain.len;
+        for (rows, bounds) in plain.rows.iter_mut().zip(&mut plain.bounds) {
+            rows.truncate(len);
+            bounds.retain(|number, _| (number + 1) * page <= len);
+            for row in &mut rows[len / page * page..] {
+                let base = if row.keys[OPEN].is_some() { OPEN } else { MAIN };
+                for forms in [&mut row.keys, &mut row.values] {
+                    let kept = forms[base].take();
+                    *forms = Forms::default();
+                    forms[base] = kept;
+                }
             }
         }
     }
 
-    fn store(&mut self, seq: SequenceId, first: usize, count: usize) {
-        for slot in 0..self.plan.slots.len() {
-            let (key_width, value_width) = self.plan.slots[slot].elements();
-            let keys: Vec<f32> = (0..count * key_width).map(|_| self.draw()).collect();
-            let values: Vec<f32> = (0..count * value_width).map(|_| self.draw()).collect();
-            let rows = Rows::new(&keys, key_width);
-            let value_rows = (value_width > 0).then(|| Rows::new(&values, value_width));
-            self.cache.store(CacheSlot(slot as u32), seq, first, rows, value_rows);
-            let plain = &mut self.plain(seq).rows[slot];
-            plain.truncate(first);
-            for index in 0..count {
-                let value = value_rows.map_or(Vec::new(), |rows| rows.row(index).to_vec());
-                plain.push((rows.row(index).to_vec(), value));
-            }
+    /// What a committed step leaves: of the open forms the last one closed.
+    fn close(&mut self, seq: SequenceId, tokens: &[u32]) {
+        let page = self.page;
+        let plain = self.plain(seq);
+        let from = plain.len;
+        plain.len += tokens.len();
+        plain.tokens.extend_from_slice(tokens);
+        let closed = plain.len / page;
+        for number in from / page..closed.saturating_sub(1) {
+            plain.drop_form(OPEN, number * page..(number + 1) * page);
         }
-    }
-
-    fn draw(&mut self) -> f32 {
-        self.drawn = self.drawn.wrapping_add(1);
-        (self.drawn.wrapping_mul(2_654_435_761) >> 8) as f32 / 65_536.0 - 128.0
     }
 
     pub fn fork(&mut self, seq: SequenceId) {
@@ -125,19 +261,84 @@ impl Checked {
         assert!(self.cache.fork(seq).is_err(), "a removed sequence is gone");
     }
 
-    pub fn truncate(&mut self, seq: SequenceId, len: usize) {
-        let windows: Vec<_> = self.plan.slots.iter().map(|slot| slot.window()).collect();
-        let plain = self.plain(seq);
-        let held = plain.held.iter().zip(windows).all(|(&held, window)| {
-            let visible = visible(len, window);
-            visible >= len || visible >= held
-        });
-        let fits = len >= plain.len || held;
-        if fits && len < plain.len {
-            plain.len = len;
-            plain.held.iter_mut().for_each(|held| *held = len.min(*held));
+    /// An adaptive window follows.
+    pub fn hold_from(&mut self, seq: SequenceId, slot: usize, back: usize) {
+        if matches!(self.options.visibility.window, Window::Adaptive { .. }) {
+            let slot = slot % self.slots.len();
+            let position = self.sequences[&seq].len.saturating_sub(back);
+            self.cache.hold_from(CacheSlot(slot as u32), seq, position);
+            self.plain(seq).wanted[slot] = position;
         }
-        assert_eq!(self.cache.truncate(seq, len).is_ok(), fits, "truncation to {len}");
+    }
+
+    pub fn truncate(&mut self, seq: SequenceId, len: usize) {
+        let plain = &self.sequences[&seq];
+        let heads = || {
+            self.slots
+                .iter()
+                .enumerate()
+                .flat_map(|(slot, layout)| (0..layout.keys.heads).map(move |head| (slot, head)))
+        };
+        let holds = |(slot, head): (usize, usize)| {
+            let sinks = self.window(slot, head).0;
+            let visible = (len + 1).saturating_sub(self.window(slot, head).1.unwrap_or(usize::MAX));
+            let wanted = plain.wanted[slot].min(len.saturating_sub(1));
+            let needed = visible.max(sinks).max(wanted);
+            len <= sinks || needed >= len || needed >= plain.held[slot][head]
+        };
+        let fits = len == 0 || len >= plain.len || heads().all(holds);
+        match self.cache.truncate(seq, len) {
+            Ok(()) => assert!(fits, "truncation to {len} of what is gone"),
+            // Making the forms that a shorter sequence sees may ask for pages.
+            Err(Error::CacheFull { .. }) => {
+                assert!(fits && (self.has_open || self.hot.is_some()));
+                return;
+            }
+            Err(error) => return assert!(!fits, "truncation to {len}: {error}"),
+        }
+        if len < self.sequences[&seq].len {
+            self.shorten(seq, len);
+        }
+    }
+
+    fn shorten(&mut self, seq: SequenceId, len: usize) {
+        let sinks: Vec<Vec<usize>> = self
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(slot, layout)| {
+                (0..layout.keys.heads).map(|head| self.window(slot, head).0).collect()
+            })
+            .collect();
+        let forms: Vec<usize> = (0..len).map(|position| self.form(position, len)).collect();
+        let slots = self.slots.clone();
+        let page = self.page;
+        let plain = self.plain(seq);
+        plain.len = len;
+        plain.tokens.truncate(len);
+        for slot in 0..slots.len() {
+            plain.wanted[slot] = plain.wanted[slot].min(len);
+            for (held, &sinks) in plain.held[slot].iter_mut().zip(&sinks[slot]) {
+                *held = if len <= sinks { 0 } else { len.min(*held) };
+            }
+            plain.rows[slot].truncate(len);
+            plain.bounds[slot].retain(|number, _| (number + 1) * page <= len);
+            for (position, row) in plain.rows[slot].iter_mut().enumerate() {
+                let sides =
+                    [(slots[slot].keys, &mut row.keys), (slots[slot].values, &mut row.values)];
+                for (side, kept) in sides {
+                    let source = [MAIN, OPEN, COLD].into_iter().find(|&form| kept[form].is_some());
+                    if let Some(source) = source {
+                        side.make(kept, source, forms[position]);
+                    }
+                    if position / page == len / page {
+                        let form = kept[forms[position]].take();
+                        *kept = Forms::default();
+                        kept[forms[position]] = form;
+                    }
+                }
+            }
+        }
     }
 
     /// Saves a sequence, and reads it back into this cache and into one with other pages.
@@ -145,7 +346,10 @@ impl Checked {
         let mut bytes = Vec::new();
         self.cache.export(seq, &mut bytes).unwrap();
         let options = SessionOptions { page_tokens, ..self.options.clone() };
-        let mut other = PagedCache::new(&self.plan, &options, 7).unwrap();
+        let mut other = match super::open(&self.plan, &options, 7) {
+            Ok(other) if other.configuration == self.cache.configuration => other,
+            _ => super::open(&self.plan, &self.options, 7).unwrap(),
+        };
         let there = other.import(&mut bytes.as_slice()).unwrap();
         assert_eq!(other.len(there), self.sequences[&seq].len);
         let mut again = Vec::new();
@@ -155,86 +359,225 @@ impl Checked {
         let before = self.cache.usage();
         match self.cache.import(&mut bytes.as_slice()) {
             Ok(copy) => {
-                let mut plain = self.sequences[&seq].clone();
-                for (held, slot) in plain.held.iter_mut().zip(&self.plan.slots) {
-                    *held = visible(plain.len, slot.window()).min(plain.len);
-                }
+                let plain = self.imported(&self.sequences[&seq]);
                 self.sequences.insert(copy, plain);
             }
             Err(error) => {
                 assert!(self.sequences.len() >= self.options.sequences, "there is room: {error}");
-                assert_eq!(self.cache.usage(), before);
+                assert_eq!(self.cache.usage().pages_used, before.pages_used);
             }
         }
     }
 
-    fn plain(&mut self, seq: SequenceId) -> &mut Plain {
-        self.sequences.get_mut(&seq).unwrap()
+    /// What a saved copy has: what the next query sees.
+    fn imported(&self, plain: &Plain) -> Plain {
+        let mut copy = plain.clone();
+        for slot in 0..self.slots.len() {
+            for head in 0..self.slots[slot].keys.heads {
+                let needed = self.needed(plain, slot, head, plain.len).min(plain.len);
+                copy.held[slot][head] = needed.max(plain.held[slot][head]);
+            }
+            copy.wanted[slot] = 0;
+            for (position, row) in copy.rows[slot].iter_mut().enumerate() {
+                let seen = self.form(position, plain.len);
+                let Slot { keys, values } = self.slots[slot];
+                for (side, forms) in [(keys, &mut row.keys), (values, &mut row.values)] {
+                    side.make(forms, MAIN, COLD);
+                    (0..3).filter(|&form| form != seen).for_each(|form| forms[form] = None);
+                }
+            }
+        }
+        copy
     }
 
-    /// Everything that can be seen.
-    pub fn check(&self) {
-        for (&seq, plain) in &self.sequences {
-            assert_eq!(self.cache.len(seq), plain.len);
-            self.check_rows(seq, plain.len);
+    /// Begins a sequence like others; it shares what is still there.
+    pub fn adopt(&mut self, tokens: &[u32]) -> usize {
+        let seq = self.create();
+        let shared = self.cache.adopt(seq, tokens).unwrap();
+        assert!(shared <= tokens.len() && shared.is_multiple_of(self.page));
+        let tokens = &tokens[..shared];
+        // The rows are those that a sequence of its own would have stored.
+        for (slot, layout) in self.slots.clone().iter().enumerate() {
+            for position in 0..shared {
+                let draw = |side, width| drawn(&tokens[..=position], slot, side, width);
+                let keys = layout.keys.store(&draw(0, layout.keys.heads * layout.keys.dim));
+                let values = layout.values.store(&draw(1, layout.values.heads * layout.values.dim));
+                self.plain(seq).rows[slot].push(Row { keys, values });
+            }
+            self.make_full(slot, seq, 0);
+            for position in 0..shared {
+                let cold = self.form(position, shared) == COLD;
+                let row = &mut self.plain(seq).rows[slot][position];
+                for (side, forms) in
+                    [(layout.keys, &mut row.keys), (layout.values, &mut row.values)]
+                {
+                    forms[OPEN] = None;
+                    if cold {
+                        side.make(forms, MAIN, COLD);
+                        forms[MAIN] = None;
+                    }
+                }
+            }
+            for head in 0..layout.keys.heads {
+                let sinks = self.window(slot, head).0.div_ceil(self.page);
+                let plain = &self.sequences[&seq];
+                let first = self.needed(plain, slot, head, shared) / self.page;
+                if first > sinks {
+                    self.plain(seq).held[slot][head] = first * self.page;
+                }
+            }
+        }
+        let plain = self.plain(seq);
+        plain.len = shared;
+        plain.tokens = tokens.to_vec();
+        shared
+    }
+
+    /// Everything that can be seen, and the books.
+    pub fn check(&mut self) {
+        let all: Vec<_> = self.sequences.keys().copied().collect();
+        for seq in all {
+            let len = self.sequences[&seq].len;
+            assert_eq!(self.cache.len(seq), len);
+            // Pages of the file are read in a step.
+            self.cache.reserve(&[(seq, 0)]).unwrap();
+            for slot in 0..self.slots.len() {
+                self.cache.fetch(CacheSlot(slot as u32)).unwrap();
+                self.check_slot(slot, seq, len);
+            }
+            self.cache.rollback();
         }
         self.check_owners();
     }
 
-    /// What queries of `seq` from its committed length on see of positions below `end`.
-    fn check_rows(&self, seq: SequenceId, end: usize) {
+    /// What the query at position `query` sees of a slot.
+    fn check_slot(&self, slot: usize, seq: SequenceId, query: usize) {
         let plain = &self.sequences[&seq];
-        for (slot, layout) in self.plan.slots.iter().enumerate() {
-            let mut next = visible(plain.len, layout.window()).min(end);
-            for run in self.cache.runs(CacheSlot(slot as u32), seq, next..end) {
-                assert_eq!(run.first, next, "runs ascend without gaps");
-                let rows = &plain.rows[slot][next..next + run.len];
-                let heads = match *layout {
-                    edgeformer_core::graph::SlotPlan::KeyValue { heads, .. } => heads,
-                    edgeformer_core::graph::SlotPlan::Latent { .. } => 1,
-                };
-                for head in 0..heads {
-                    let part = |row: &Vec<f32>| {
-                        let dim = row.len() / heads;
-                        row[head * dim..][..dim].to_vec()
-                    };
-                    let keys: Vec<f32> = rows.iter().flat_map(|(key, _)| part(key)).collect();
-                    let values: Vec<f32> = rows.iter().flat_map(|(_, value)| part(value)).collect();
-                    same(run.keys(head), &keys, self.options.cache_type_k);
-                    same(run.values(head), &values, self.options.cache_type_v);
-                }
-                next += run.len;
+        let layout = self.slots[slot];
+        // The next query of a step sees what is there, all others themselves too.
+        let end = (query + 1).min(plain.rows[slot].len());
+        for head in 0..layout.keys.heads {
+            let sinks = self.window(slot, head).0;
+            let oldest = self.cache.oldest(CacheSlot(slot as u32), head, seq);
+            assert_eq!(oldest, plain.held[slot][head].max(sinks), "the oldest that is held");
+            let seen = self.needed(plain, slot, head, query).max(oldest);
+            for positions in [0..sinks.min(end), seen.min(end)..end] {
+                self.check_runs(slot, head, seq, positions, query);
             }
-            assert_eq!(next, end, "runs cover what is asked for");
+            self.check_bounds(slot, head, seq, seen.min(end)..end);
+        }
+    }
+
+    fn check_runs(
+        &self,
+        slot: usize,
+        head: usize,
+        seq: SequenceId,
+        positions: std::ops::Range<usize>,
+        query: usize,
+    ) {
+        let (plain, layout) = (&self.sequences[&seq], self.slots[slot]);
+        let mut next = positions.start;
+        let end = positions.end;
+        let id = CacheSlot(slot as u32);
+        for run in self.cache.runs(id, head, seq, positions, query..query + 1) {
+            assert_eq!(run.first, next, "runs ascend without gaps");
+            assert!(run.seen_by.contains(&query));
+            for index in 0..run.len {
+                let mut row = plain.rows[slot][next + index].clone();
+                // Of a page that grows cold in the middle of a step.
+                layout.keys.make(&mut row.keys, MAIN, COLD);
+                layout.values.make(&mut row.values, MAIN, COLD);
+                let form = self.form(next + index, query);
+                same(run.keys, index, layout.keys, head, &row.keys, form);
+                same(run.values, index, layout.values, head, &row.values, form);
+            }
+            next += run.len;
+        }
+        assert_eq!(next, end, "runs cover what is asked for");
+    }
+
+    fn check_bounds(
+        &self,
+        slot: usize,
+        head: usize,
+        seq: SequenceId,
+        positions: std::ops::Range<usize>,
+    ) {
+        let dim = self.slots[slot].keys.dim;
+        let own = head * dim..(head + 1) * dim;
+        for number in positions.start.div_ceil(self.page)..positions.end / self.page {
+            let found = self.cache.bounds(CacheSlot(slot as u32), head, seq, number);
+            let expected = self.sequences[&seq].bounds[slot].get(&number);
+            let expected = expected.filter(|_| self.options.visibility.attend_pages.is_some());
+            let expected = expected.map(|(least, most)| (&least[own.clone()], &most[own.clone()]));
+            assert_eq!(found, expected, "bounds of page {number}");
         }
     }
 
     /// Every listed page has as many owners as lists, and no other page is in use.
     fn check_owners(&self) {
         let mut pages_used = 0;
-        for (group, layout) in self.cache.layout.groups.iter().enumerate() {
-            let pages: BTreeSet<u32> = self
-                .cache
-                .sequences
-                .values()
-                .flat_map(|sequence| sequence.tables[group].pages())
-                .map(|page| page.number())
-                .collect();
-            pages_used += pages.len() * layout.slots.len();
-            assert_eq!(self.cache.pools[group].used(), pages.len());
+        let mut bytes_used = 0;
+        for (index, group) in self.cache.layout.groups.iter().enumerate() {
+            for form in Form::ALL {
+                let Some(pool) = group.pool(form) else { continue };
+                let tables = self.cache.sequences.values().map(|sequence| &sequence.tables[index]);
+                let entries = tables.flat_map(|table| table.entries(group));
+                let pages: BTreeSet<u32> = entries
+                    .filter_map(|(_, entry)| entry.get(form))
+                    .map(|page| page.number())
+                    .collect();
+                pages_used += pages.len() * group.parts.len();
+                bytes_used += pages.len() * group.of_form(form).bytes;
+                assert_eq!(self.cache.pools.all[pool].used(), pages.len());
+            }
         }
-        assert_eq!(self.cache.usage().pages_used, pages_used);
-        assert!(self.cache.usage().bytes_used <= self.cache.usage().bytes_limit);
+        let usage = self.cache.usage();
+        assert_eq!(usage.pages_used, pages_used);
+        assert_eq!(usage.bytes_used, bytes_used as u64);
+        assert_eq!(usage.bytes_used, usage.bytes_resident + usage.bytes_spilled);
+        assert!(usage.bytes_used <= usage.bytes_limit);
+        let spilled = self.cache.pools.tier.as_ref().map_or(0, |tier| tier.spill.bytes());
+        assert_eq!(usage.bytes_spilled, spilled);
+        if let Some(budget) = self.options.tiers.budget {
+            let kept = usage.bytes_resident + usage.bytes_retained;
+            assert!(kept <= budget, "{kept} bytes of pages in a budget of {budget}");
+        }
     }
 }
 
-fn same(found: CacheRows<'_>, expected: &[f32], format: CacheFormat) {
-    match (found, format) {
-        (CacheRows::F32(found), CacheFormat::F32) => assert_eq!(found, expected),
-        (CacheRows::F16(found), CacheFormat::F16) => {
-            let expected: Vec<f16> = expected.iter().map(|&value| f16::from_f32(value)).collect();
-            assert_eq!(found, expected);
+impl Plain {
+    fn drop_form(&mut self, form: usize, positions: std::ops::Range<usize>) {
+        for rows in &mut self.rows {
+            for row in &mut rows[positions.clone()] {
+                (row.keys[form], row.values[form]) = (None, None);
+            }
         }
-        (found, format) => panic!("{found:?} is not {}", format.name()),
     }
+}
+
+/// What a step stores of the last of these tokens: it depends on all of them.
+fn drawn(tokens: &[u32], slot: usize, side: usize, width: usize) -> Vec<f32> {
+    let seed = tokens.iter().fold(0x9e37_79b9u64, |hash, &token| {
+        (hash ^ u64::from(token) ^ 0x55).wrapping_mul(0x0100_0000_01b3).rotate_left(17)
+    });
+    let seed = seed ^ ((slot * 2 + side) as u64) << 40;
+    (0..width as u64)
+        .map(|i| {
+            let x = (seed ^ i << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / 65_536.0 - 128.0
+        })
+        .collect()
+}
+
+/// Whether a run's row is what the model has.
+fn same(found: KvRows<'_>, index: usize, side: Side, head: usize, forms: &Forms, form: usize) {
+    if side.dim == 0 {
+        return;
+    }
+    let expected = forms[form].as_ref().expect("the model has the form that is seen");
+    let mut decoded = vec![0.0; side.dim];
+    kernels().decode_rows(found.from_row(index), side.dim, &mut decoded);
+    assert_eq!(decoded, expected[head * side.dim..][..side.dim], "row {index} in form {form}");
 }

@@ -4,7 +4,7 @@ use edgeformer_core::graph::{CachePlan, CacheSlot};
 use edgeformer_core::{CacheFormat, KvCache, Rows, SessionOptions};
 use proptest::prelude::*;
 
-use super::{FULL, LATENT, WINDOW, cache, options};
+use super::{FULL, LATENT, WINDOW, cache, open, options};
 use crate::cache::PagedCache;
 
 /// A saved sequence of 11 tokens in three slots.
@@ -42,25 +42,25 @@ fn foreign_data_are_refused_with_the_reason() {
     insta::assert_snapshot!(refusal(&mut own, b"GGUF, not a saved sequence"), @"saved sequence: this is no saved sequence: it does not begin with EFKVSEQ");
     insta::assert_snapshot!(refusal(&mut own, &bytes[..100]), @"saved sequence: it ends too early: it is truncated");
 
-    let mut model = PagedCache::new(&plan, &options, 8).unwrap();
+    let mut model = open(&plan, &options, 8).unwrap();
     insta::assert_snapshot!(refusal(&mut model, &bytes), @"saved sequence: it was saved with another model; load the model it belongs to");
 
     let half = SessionOptions { cache_type_v: CacheFormat::F16, ..options.clone() };
-    let mut half = PagedCache::new(&plan, &half, 7).unwrap();
-    insta::assert_snapshot!(refusal(&mut half, &bytes), @"saved sequence: it holds keys in f32 and values in f32, this session keeps f32 and f16; open it with the same cache types");
+    let mut half = open(&plan, &half, 7).unwrap();
+    insta::assert_snapshot!(refusal(&mut half, &bytes), @r#"saved sequence: it was saved with the cache options "k=f32 v=f32", this session has "k=f32 v=f16"; open it with the same options"#);
 
     let short = SessionOptions { context: 10, ..options };
-    let mut short = PagedCache::new(&plan, &short, 7).unwrap();
+    let mut short = open(&plan, &short, 7).unwrap();
     insta::assert_snapshot!(refusal(&mut short, &bytes), @"saved sequence: it holds 11 tokens, the session was opened for 10: raise the context length");
 }
 
 #[test]
 fn a_length_that_lies_takes_no_memory() {
     let (_, mut bytes) = saved(&options(1 << 20, 1, 8, 1));
-    bytes[22..30].copy_from_slice(&(1u64 << 20).to_le_bytes());
+    bytes[35..43].copy_from_slice(&(1u64 << 20).to_le_bytes());
     let mut fresh = cache(&[FULL, WINDOW, LATENT], &options(1 << 20, 1, 8, 1));
     insta::assert_snapshot!(refusal(&mut fresh, &bytes), @"saved sequence: it ends too early: it is truncated");
-    assert!(fresh.pools[0].allocated() <= 16);
+    assert!(fresh.pools.all[0].allocated() <= 16);
 }
 
 proptest! {

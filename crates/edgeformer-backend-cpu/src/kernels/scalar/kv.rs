@@ -113,7 +113,7 @@ fn accumulate(
     }
 }
 
-/// `sums` += `weight` times the first row. A scale is multiplied with the weight first.
+/// `sums` += `weight` times the first row, decoded: a scale times a code is exact.
 fn add_weighted(weight: f32, row: KvRows<'_>, sums: &mut [f32]) {
     match row {
         KvRows::F32 { data, .. } => {
@@ -124,12 +124,12 @@ fn add_weighted(weight: f32, row: KvRows<'_>, sums: &mut [f32]) {
         }
         KvRows::Q8 { codes, scales, block, .. } => {
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum += weight * scales[i / block].to_f32() * f32::from(codes[i]);
+                *sum += weight * (scales[i / block].to_f32() * f32::from(codes[i]));
             }
         }
         KvRows::Q4 { codes, scales, block, .. } => {
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum += weight * scales[i / block].to_f32() * nibble(codes, block, i) as f32;
+                *sum += weight * (scales[i / block].to_f32() * nibble(codes, block, i) as f32);
             }
         }
     }
@@ -175,7 +175,7 @@ fn store_q4(row: &[f32], block: usize, codes: &mut [u8], scales: &mut [f16]) {
 }
 
 /// Zero where codes under such a scale say nothing.
-fn inverse(scale: f32) -> f32 {
+pub(in crate::kernels) fn inverse(scale: f32) -> f32 {
     let inverse = 1.0 / scale;
     if inverse.is_finite() { inverse } else { 0.0 }
 }
@@ -201,7 +201,7 @@ fn decode_rows(rows: KvRows<'_>, width: usize, out: &mut [f32]) {
     }
 }
 
-fn hadamard(x: &mut [f32], group: usize) {
+pub(in crate::kernels) fn hadamard(x: &mut [f32], group: usize) {
     let norm = 1.0 / (group as f32).sqrt();
     for part in x.chunks_exact_mut(group) {
         let mut span = 1;

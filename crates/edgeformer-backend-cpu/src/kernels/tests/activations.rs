@@ -6,7 +6,7 @@ use super::{quantize, tables};
 use crate::kernels::Q8Buffer;
 
 /// Floats of every magnitude, now and then one that is not finite.
-fn wild(seed: u64, count: usize) -> Vec<f32> {
+pub(super) fn wild(seed: u64, count: usize) -> Vec<f32> {
     let mut sample = Sample(seed);
     let exponent = (sample.bits() % 80) as i32 - 45;
     let mut values: Vec<_> = (0..count).map(|_| sample.float() * 10f32.powi(exponent)).collect();

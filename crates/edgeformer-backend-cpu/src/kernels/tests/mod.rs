@@ -3,6 +3,8 @@
 mod activations;
 mod elementwise;
 mod float_matmul;
+mod kv;
+mod kv_store;
 mod quantized_matmul;
 mod reductions;
 mod sample;

@@ -26,6 +26,8 @@ pub(crate) struct Votes {
     heads: Vec<usize>,
     /// Key-value heads by slot.
     kv_heads: Vec<usize>,
+    /// Slots without a window: the others forget by themselves.
+    full: Vec<usize>,
     /// Rows of votes by slot: one a key-value head; of latents one a query head, of which each
     /// block of heads uses its first.
     rows: Vec<usize>,
@@ -62,11 +64,13 @@ impl Votes {
             SlotPlan::KeyValue { heads, .. } => *heads,
             SlotPlan::Latent { .. } => query_heads,
         });
+        let full = (0..heads.len()).filter(|&slot| graph.cache.slots[slot].window().is_none());
         Self {
             eviction,
             sequences: BTreeMap::new(),
             kv_heads: kv_heads.collect(),
             rows: rows.collect(),
+            full: full.collect(),
             heads,
             context,
             page_tokens: options.page_tokens,
@@ -120,21 +124,16 @@ impl Votes {
         end: usize,
         cache: &mut PagedCache,
     ) -> Result<()> {
-        let full = (0..self.kv_heads.len() as u32).map(CacheSlot);
-        let Some(oldest) = full.map(|slot| cache.oldest(slot, 0, sequence)).min() else {
-            return Ok(());
-        };
+        let Some(&first) = self.full.first() else { return Ok(()) };
+        let oldest = cache.oldest(CacheSlot(first as u32), 0, sequence);
         let surplus = (end - oldest).saturating_sub(self.eviction.keep);
         let dropped = surplus / self.page_tokens * self.page_tokens;
         if dropped == 0 {
             return Ok(());
         }
         let stay = end - oldest - dropped;
-        for slot in 0..self.kv_heads.len() {
-            // Layers with windows of their own forget by themselves.
-            if cache.oldest(CacheSlot(slot as u32), 0, sequence) != oldest {
-                continue;
-            }
+        for index in 0..self.full.len() {
+            let slot = self.full[index];
             for head in 0..self.kv_heads[slot] {
                 self.choose(received, slot, head, oldest, end, stay);
                 cache.compact(CacheSlot(slot as u32), head, sequence, &self.kept)?;

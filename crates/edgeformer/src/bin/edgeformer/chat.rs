@@ -1,33 +1,39 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use edgeformer::{Conversation, EngineOptions, GenerateOptions, Message};
+use edgeformer::{Config, Conversation, Engine, EngineOptions, GenerateOptions, Message};
 use edgeformer_models::atomic::write_atomically;
 use serde_json::json;
 
 use crate::args::Chat;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Answering};
-use crate::output;
 use crate::report::{self, Report};
+use crate::{output, saved};
 
 const HELP: &str = "/reset starts over, /save FILE writes the conversation as JSON, /exit or Ctrl-D leaves; Ctrl-C stops an answer";
 
 /// A conversation on the terminal.
 struct Talk<'a> {
+    engine: &'a Engine,
     conversation: Conversation<'a>,
     options: GenerateOptions,
     system: Option<&'a str>,
     messages: Vec<Message>,
+    /// Whether the cache holds something of this talk.
+    has_answered: bool,
     quiet: bool,
+    explain: bool,
 }
 
 pub fn run(command: &Chat) -> Outcome {
-    let config = command.model.config_with(&command.sampling)?;
+    let config = command.model.config_with(&command.text)?;
     let mut options = GenerateOptions::from(&config);
-    options.sampling.logit_bias = command.sampling.logit_bias.clone();
+    options.sampling.logit_bias = command.text.sampling.logit_bias.clone();
     interrupt::install()
         .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
-    let engine = report::open(&config, &EngineOptions::from(&config))?;
+    let explain = command.text.explain;
+    let engine_options = EngineOptions { explain, ..EngineOptions::from(&config) };
+    let engine = report::open(&config, &engine_options)?;
     if !engine.has_chat_template() {
         let remedy = "use generate, or a model that was trained to talk";
         return Err(Failure::Failed(format!("the model has no chat template: {remedy}")));
@@ -36,28 +42,45 @@ pub fn run(command: &Chat) -> Outcome {
         eprintln!("{HELP}");
     }
     let conversation = engine.conversation();
-    let system = command.system.as_deref();
-    let mut talk =
-        Talk { conversation, options, system, messages: Vec::new(), quiet: config.quiet };
+    saved::restore(&conversation, &config)?;
+    let mut talk = Talk {
+        engine: &engine,
+        conversation,
+        options,
+        system: command.system.as_deref(),
+        messages: Vec::new(),
+        has_answered: false,
+        quiet: config.quiet,
+        explain,
+    };
     talk.reset();
-    while let Some(line) = read_line(config.quiet)? {
-        match line.trim() {
-            "" => {}
-            "/exit" | "/quit" => break,
-            "/help" => eprintln!("{HELP}"),
-            "/reset" => talk.reset(),
-            "/save" => eprintln!("error: /save needs the name of a file"),
-            text => match text.strip_prefix("/save ") {
-                Some(file) => talk.save(file.trim()),
-                None if text.starts_with('/') => eprintln!("error: unknown command {text}; {HELP}"),
-                None => talk.turn(text)?,
-            },
-        }
-    }
-    Ok(())
+    talk.hold(&config)?;
+    // Without an answer there is nothing new to save.
+    if talk.has_answered { saved::keep(&talk.conversation, &config) } else { Ok(()) }
 }
 
 impl Talk<'_> {
+    /// Line by line, to the end.
+    fn hold(&mut self, config: &Config) -> Outcome {
+        while let Some(line) = read_line(config.quiet)? {
+            match line.trim() {
+                "" => {}
+                "/exit" | "/quit" => break,
+                "/help" => eprintln!("{HELP}"),
+                "/reset" => self.reset(),
+                "/save" => eprintln!("error: /save needs the name of a file"),
+                text => match text.strip_prefix("/save ") {
+                    Some(file) => self.save(file.trim()),
+                    None if text.starts_with('/') => {
+                        eprintln!("error: unknown command {text}; {HELP}")
+                    }
+                    None => self.turn(text)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
     fn reset(&mut self) {
         self.messages.clear();
         self.messages.extend(
@@ -91,9 +114,10 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn answer(&self, answer: &mut String) -> Outcome {
+    fn answer(&mut self, answer: &mut String) -> Outcome {
         let answering = Answering::start();
         let mut stream = self.conversation.generate(self.messages.as_slice(), &self.options)?;
+        self.has_answered = true;
         while !answering.stopped() {
             let Some(piece) = stream.next() else { break };
             let piece = piece?;
@@ -104,7 +128,7 @@ impl Talk<'_> {
         if let Some(finish) = stream.finish()
             && !self.quiet
         {
-            eprintln!("{}", Report::from(finish.stats));
+            eprintln!("{}", Report::of(finish.stats, self.engine, self.explain)?);
         }
         Ok(())
     }

@@ -37,7 +37,21 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(if failure.is_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+impl Failure {
+    /// Whether the command was asked wrongly: settings that cannot be, or contradict each other.
+    fn is_usage(&self) -> bool {
+        let setting = |error: &edgeformer::Error| {
+            matches!(error, edgeformer::Error::Core(edgeformer_core::Error::Config(_)))
+        };
+        match self {
+            Self::Usage(_) => true,
+            Self::Engine(error) => setting(error),
+            Self::Io(_) | Self::Failed(_) => false,
         }
     }
 }

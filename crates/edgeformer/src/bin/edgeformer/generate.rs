@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::args::Generate;
 use crate::failure::{Failure, Outcome};
-use crate::output;
 use crate::report::{self, Report};
+use crate::{output, saved};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -20,16 +20,20 @@ struct Answer<'a> {
 }
 
 pub fn run(command: &Generate) -> Outcome {
-    let config = command.model.config_with(&command.sampling)?;
+    let config = command.model.config_with(&command.text)?;
     let prompt = match command.prompt.as_str() {
         "-" => output::read_stdin()?,
         text => text.to_string(),
     };
     let mut options = GenerateOptions::from(&config);
-    options.sampling.logit_bias = command.sampling.logit_bias.clone();
-    let engine = report::open(&config, &EngineOptions::from(&config))?;
+    options.sampling.logit_bias = command.text.sampling.logit_bias.clone();
+    let engine_options =
+        EngineOptions { explain: command.text.explain, ..EngineOptions::from(&config) };
+    let engine = report::open(&config, &engine_options)?;
+    let conversation = engine.conversation();
+    saved::restore(&conversation, &config)?;
 
-    let mut stream = engine.generate(prompt.as_str(), &options)?;
+    let mut stream = conversation.generate(prompt.as_str(), &options)?;
     let mut text = String::new();
     if command.echo && !command.json {
         output::show(&prompt)?;
@@ -44,7 +48,8 @@ pub fn run(command: &Generate) -> Outcome {
     }
     let finish =
         stream.finish().ok_or_else(|| Failure::Failed("the answer ended without a word".into()))?;
-    let report = Report::from(finish.stats);
+    saved::keep(&conversation, &config)?;
+    let report = Report::of(finish.stats, &engine, command.text.explain)?;
     if command.json {
         let prompt = command.echo.then_some(prompt.as_str());
         return output::show_json(&Answer {

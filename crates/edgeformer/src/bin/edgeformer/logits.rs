@@ -12,13 +12,16 @@ use crate::output;
 use crate::progress::Working;
 use crate::report::{self, mebibytes};
 
+/// Output rows of a step, where the chunk does not say.
+const OUTPUT_ROWS: usize = 512;
+
 pub fn run(command: &Logits) -> Outcome {
-    let config = command.model.config()?;
+    let config = command.model.config_with(&command.cache)?;
     let options = EngineOptions {
         // To be compared with other runtimes, which cache in the precision they compute in.
-        cache_type_k: config.cache_type_k.unwrap_or(CacheFormat::F32),
-        cache_type_v: config.cache_type_v.unwrap_or(CacheFormat::F32),
-        output_rows: Some(config.ubatch_size),
+        cache_type_k: config.cache_type_k.or(Some(CacheFormat::F32)),
+        cache_type_v: config.cache_type_v.or(Some(CacheFormat::F32)),
+        output_rows: Some(config.ubatch_size.unwrap_or(OUTPUT_ROWS)),
         tokenizer: false,
         ..EngineOptions::from(&config)
     };

@@ -15,6 +15,9 @@ mod output;
 mod plan;
 mod progress;
 mod report;
+mod saved;
+mod table;
+mod tune_window;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Inspect(command) => inspect::run(command),
         Command::Devices(command) => devices::run(command),
         Command::Plan(command) => plan::run(command),
+        Command::TuneWindow(command) => tune_window::run(command),
     };
     failure::exit_code(result)
 }

@@ -1,10 +1,13 @@
 //! What a command tells of speed and memory, on stderr.
 
-use edgeformer::{Config, Engine, EngineOptions, ModelSource, Stats, peak_resident_bytes};
+use edgeformer::{
+    CacheUsage, Config, Engine, EngineOptions, ModelSource, Stats, peak_resident_bytes,
+};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::progress::Working;
+use crate::table;
 
 /// Speed and memory of an answer.
 #[derive(Debug, Serialize)]
@@ -14,16 +17,20 @@ pub struct Report {
     prompt_tokens_per_second: f64,
     decode_tokens_per_second: f64,
     peak_resident_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheUsage>,
 }
 
-impl From<Stats> for Report {
-    fn from(stats: Stats) -> Self {
-        Self {
+impl Report {
+    /// Speed and memory of an answer; with an explanation also what the cache takes.
+    pub fn of(stats: Stats, engine: &Engine, explain: bool) -> Result<Self, Failure> {
+        Ok(Self {
             stats,
             prompt_tokens_per_second: stats.prompt_tokens_per_second(),
             decode_tokens_per_second: stats.decode_tokens_per_second(),
             peak_resident_bytes: peak_resident_bytes(),
-        }
+            cache: if explain { Some(engine.cache_usage()?) } else { None },
+        })
     }
 }
 
@@ -45,8 +52,17 @@ impl std::fmt::Display for Report {
             "answer {generated_tokens} tokens, {:.1} tokens/s",
             self.decode_tokens_per_second
         )?;
-        self.peak_resident_bytes
-            .map_or(Ok(()), |bytes| write!(f, "; peak {} resident", mebibytes(bytes)))
+        if let Some(bytes) = self.peak_resident_bytes {
+            write!(f, "; peak {} resident", mebibytes(bytes))?;
+        }
+        let Some(cache) = &self.cache else { return Ok(()) };
+        write!(
+            f,
+            "; cache {} in memory, {} spilled, {} retained",
+            mebibytes(cache.bytes_resident),
+            mebibytes(cache.bytes_spilled),
+            mebibytes(cache.bytes_retained)
+        )
     }
 }
 
@@ -64,6 +80,12 @@ pub fn open(config: &Config, options: &EngineOptions) -> Result<Engine, Failure>
     if !config.quiet {
         let plan = engine.plan();
         eprintln!("{} on {}, {} planned", plan.family, plan.backend, mebibytes(plan.total()));
+        if let Some(concession) = plan.concession() {
+            eprintln!("memory is short: {concession}");
+        }
+        if options.explain {
+            eprint!("{}", table::explain(plan));
+        }
         engine.refused().iter().for_each(|refusal| eprintln!("not {refusal}"));
         if let Some(excess) = plan.excess() {
             eprintln!(

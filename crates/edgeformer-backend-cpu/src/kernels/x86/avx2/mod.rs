@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod float;
+mod kv;
 mod math;
 mod panel;
 mod quantized;
@@ -53,7 +54,7 @@ static TABLE: Kernels = Kernels {
     add: elementwise::add,
     multiply: elementwise::multiply,
     scale: elementwise::scale,
-    kv: &crate::kernels::scalar::kv::KERNELS,
+    kv: &kv::KERNELS,
 };
 
 fn matmul(format: Format) -> MatmulFn {

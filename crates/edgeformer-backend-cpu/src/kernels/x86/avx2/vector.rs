@@ -50,6 +50,28 @@ pub(super) fn padded<T: Copy + Default>(from: &[T]) -> [T; 8] {
     all
 }
 
+/// Up to eight values, zeros behind them.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_some(from: &[f32]) -> __m256 {
+    match from.first_chunk() {
+        Some(all) => load(all),
+        None => load(&padded(from)),
+    }
+}
+
+/// As many of the lanes, up to eight, as there is room for.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn store_some(value: __m256, to: &mut [f32]) {
+    if let Some(all) = to.first_chunk_mut() {
+        return store(value, all);
+    }
+    let mut all = [0.0; LANES];
+    store(value, &mut all);
+    to.copy_from_slice(&all[..to.len()]);
+}
+
 /// The sum of the lanes, in the order of the scalar table.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -1,0 +1,62 @@
+//! Arguments. What is also a setting is optional here: unset, the file, the environment and the
+//! defaults decide (`edgeformer::Config`).
+//!
+//! - `commands`: what each command takes
+//! - `model`, `cache`, `sampling`: settings that several share
+//! - `values`: how single values are read
+
+mod cache;
+mod commands;
+mod model;
+mod sampling;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub use cache::CacheArgs;
+pub use commands::{
+    Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Plan, TuneWindow,
+};
+pub use model::ModelArgs;
+pub use sampling::SamplingArgs;
+
+/// Runs transformers on the machine at hand.
+#[derive(Debug, Parser)]
+#[command(name = "edgeformer", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Continue a text
+    Generate(Generate),
+    /// Talk with a model
+    Chat(Chat),
+    /// Turn texts into vectors, with an encoder
+    Embed(Embed),
+    /// Write what a model computes for an input, to compare with another runtime
+    Logits(Logits),
+    /// Name what is on images
+    Classify(Classify),
+    /// Show a model's metadata, tensors and graph
+    Inspect(Inspect),
+    /// List backends, devices and instruction sets, and why others cannot serve
+    Devices(Devices),
+    /// Tell what a model will take, before anything is loaded
+    Plan(Plan),
+    /// Find how far each head of a model looks back, for --window
+    TuneWindow(TuneWindow),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,85 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use edgeformer::config::{ByteSize, Sources};
+use edgeformer::{CacheFormat, Config};
+use serde::Serialize;
+
+use super::values::{cache_format, is_false, size};
+use crate::failure::Failure;
+
+/// Which model, and how it is run.
+#[derive(Debug, Default, Args, Serialize)]
+pub struct ModelArgs {
+    /// A GGUF file or a Hugging Face folder [default: the embedded model]
+    #[arg(short, long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// `auto`, a backend of `edgeformer devices`, or BACKEND/DEVICE
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// Threads that compute [default: all cores]
+    #[arg(short, long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Instruction set of the CPU backend [default: the best]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isa: Option<String>,
+    /// Tokens of context [default: what the model was trained on, at most 4096]
+    #[arg(short, long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx_size: Option<usize>,
+    /// Tokens of a chunk in which prompts are processed [default: 512, less where memory is short]
+    #[arg(long, visible_alias = "chunk", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ubatch_size: Option<usize>,
+    /// Format of cached keys: f32, f16, q8_0, q4_0, q4_0h [default: f16; f32 for logits]
+    #[arg(long, visible_alias = "ctk", value_name = "FORMAT", value_parser = cache_format)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_type_k: Option<CacheFormat>,
+    /// Format of cached values: f32, f16, q8_0, q4_0 [default: f16; f32 for logits]
+    #[arg(long, visible_alias = "ctv", value_name = "FORMAT", value_parser = cache_format)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_type_v: Option<CacheFormat>,
+    /// Tokens of a cache page [default: 64]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<usize>,
+    /// Bytes that may be resident, such as 700MiB [default: what the system leaves]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<ByteSize>,
+    /// A settings file [default: edgeformer.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// No progress and no statistics
+    #[arg(short, long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub quiet: bool,
+}
+
+impl ModelArgs {
+    /// Settings of a command that has no others.
+    pub fn config(&self) -> Result<Config, Failure> {
+        #[derive(Serialize)]
+        struct Nothing {}
+        self.config_with(&Nothing {})
+    }
+
+    /// Settings, with those of `more`, and the weaker sources included.
+    pub fn config_with<T: Serialize>(&self, more: &T) -> Result<Config, Failure> {
+        #[derive(Serialize)]
+        struct Overrides<'a, T> {
+            #[serde(flatten)]
+            model: &'a ModelArgs,
+            #[serde(flatten)]
+            more: &'a T,
+        }
+        let overrides = Overrides { model: self, more };
+        let sources = Sources { file: self.config.as_deref(), environment: true, overrides };
+        Config::load(&sources).map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
