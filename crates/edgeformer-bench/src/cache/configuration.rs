@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const SINKS: usize = 4;
 
 /// A way to keep the past. Reads and writes itself as a word or two: `q8_0/q4_0`, `window 256`,
-/// `adaptive 64:512`, `pages 8`, `spilled 1/4`, `cold q4_0`, `h2o 256`, `snapkv 256`,
+/// `adaptive 64:256`, `pages 8`, `spilled 1/4`, `cold q4_0`, `h2o 128`, `snapkv 128`,
 /// `windows FILE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,12 +66,14 @@ impl Configuration {
     pub fn standard() -> Vec<Self> {
         use CacheFormat::{F16, Q4_0, Q4_0H, Q8_0};
         let formats = [(F16, F16), (Q8_0, Q8_0), (Q8_0, Q4_0), (Q4_0, Q4_0), (Q4_0H, Q4_0)];
-        let evict = |policy| Self::Evict(Eviction { policy, keep: 256 });
+        // Less than half of a window of 512 tokens, or nothing would be dropped while that is scored.
+        let evict = |policy| Self::Evict(Eviction { policy, keep: 128 });
         let formats = formats.map(|(keys, values)| Self::Formats { keys, values });
         let others = [
             Self::Window(256),
-            Self::Adaptive { least: 64, most: 512 },
+            Self::Adaptive { least: 64, most: 256 },
             Self::Pages(8),
+            Self::Pages(4),
             Self::Spilled { parts: 4 },
             Self::Cold(Q4_0),
             evict(EvictionPolicy::H2o),
@@ -215,8 +217,8 @@ mod tests {
         let standard = Configuration::standard();
         assert_eq!(standard[0], Configuration::BASELINE);
         let names: Vec<String> = standard.iter().map(Configuration::to_string).collect();
-        let expected = "f16, q8_0, q8_0/q4_0, q4_0, q4_0h/q4_0, window 256, adaptive 64:512, \
-                        pages 8, spilled 1/4, cold q4_0, h2o 256, snapkv 256";
+        let expected = "f16, q8_0, q8_0/q4_0, q4_0, q4_0h/q4_0, window 256, adaptive 64:256, \
+                        pages 8, pages 4, spilled 1/4, cold q4_0, h2o 128, snapkv 128";
         assert_eq!(names.join(", "), expected);
         for (configuration, name) in standard.iter().zip(&names) {
             assert_eq!(&name.parse::<Configuration>().unwrap(), configuration);

@@ -29,10 +29,13 @@ pub use speed::{Speed, SpeedJob};
 pub(crate) use run::any_tokens;
 pub(crate) use speed::read;
 
+/// Parts of the full cache by which a budget grows until it works.
+const SHARES: u64 = 16;
+
 /// The session of a configuration, of the sizes that `base` has, and what it takes.
 ///
-/// A share of a small cache may be less than the least budget that works: then the next larger
-/// share is taken, up to all of it.
+/// A share of a small cache may be less than the least budget that works: then a sixteenth more is
+/// taken, and so on, up to all of it.
 ///
 /// # Errors
 /// If the backend refuses the configuration, with its reason.
@@ -49,7 +52,7 @@ fn session_of(
         if budget == 0 || budget >= full {
             break;
         }
-        options.tiers.budget = Some(budget.saturating_mul(2).min(full));
+        options.tiers.budget = Some(budget.saturating_add(full.div_ceil(SHARES)).min(full));
         planned = subject.plan(&options);
     }
     Ok((options, planned?))

@@ -89,6 +89,8 @@ pub struct DepthFigures {
     pub cache_resident: u64,
     /// Bytes of cache in use behind the prompt, wherever they lay.
     pub cache_used: u64,
+    /// Bytes that cache pages in memory were held to, if they were.
+    pub budget: Option<u64>,
     /// The most memory that the process had resident.
     pub peak_resident: Option<Spread>,
     /// Prompt tokens a second.
@@ -113,6 +115,7 @@ impl DepthFigures {
             bytes_per_token: runs.first()?.footprint.cache_per_token,
             cache_resident: spread(|run| run.usage.bytes_resident as f64)?.median as u64,
             cache_used: spread(|run| run.usage.bytes_used as f64)?.median as u64,
+            budget: runs.first()?.budget,
             peak_resident: peaks.and_then(|peaks| Spread::of(&peaks)),
             prefill: spread(|run| run.prefill)?,
             prefill_ratio: None,

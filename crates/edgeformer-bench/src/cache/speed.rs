@@ -44,6 +44,8 @@ pub struct Speed {
     pub usage: CacheUsage,
     /// What was planned.
     pub footprint: Footprint,
+    /// Bytes that cache pages in memory were held to, if they were.
+    pub budget: Option<u64>,
 }
 
 impl SpeedJob {
@@ -69,15 +71,19 @@ impl SpeedJob {
         };
         let (options, footprint) = session_of(&subject, &self.configuration, &base, folder.path())?;
         let mut session = subject.program.clone().open(&options)?;
-        self.measure(session.as_mut(), options.chunk, footprint)
+        let (prefill, usage, decode) = self.measure(session.as_mut(), options.chunk)?;
+        Ok(Speed {
+            prefill,
+            decode,
+            peak_resident: edgeformer::peak_resident_bytes(),
+            usage,
+            footprint,
+            budget: options.tiers.budget,
+        })
     }
 
-    fn measure(
-        &self,
-        session: &mut dyn Session,
-        chunk: usize,
-        footprint: Footprint,
-    ) -> Result<Speed> {
+    /// Prompt tokens a second, what the cache held behind the prompt, tokens a second from there.
+    fn measure(&self, session: &mut dyn Session, chunk: usize) -> Result<(f64, CacheUsage, f64)> {
         let mut outputs = Outputs::default();
         let (prompt, answer) = self.tokens.split_at(self.depth);
 
@@ -95,13 +101,7 @@ impl SpeedJob {
         for token in answer.chunks(1) {
             read(session, sequence, token, chunk, &mut outputs)?;
         }
-        Ok(Speed {
-            prefill,
-            decode: rate(answer.len(), start),
-            peak_resident: edgeformer::peak_resident_bytes(),
-            usage,
-            footprint,
-        })
+        Ok((prefill, usage, rate(answer.len(), start)))
     }
 }
 

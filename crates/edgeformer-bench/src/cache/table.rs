@@ -141,6 +141,7 @@ mod tests {
             peak_resident: Some(resident + (9 << 20)),
             usage: CacheUsage { bytes_resident: resident, ..CacheUsage::default() },
             footprint: Footprint { cache_per_token: resident / 4096, ..Footprint::default() },
+            budget: None,
         }
     }
 

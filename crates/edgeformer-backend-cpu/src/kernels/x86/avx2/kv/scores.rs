@@ -1,7 +1,7 @@
 //! Products of queries with keys.
 //!
-//! The loops, from the outside: 4 keys, 3 queries, columns. A tile keeps eight lanes for each of
-//! its pairs.
+//! The loops, from the outside: 4 keys, 2 or 3 queries, columns. A tile keeps eight lanes for
+//! each of its pairs.
 
 use std::arch::x86_64::*;
 
@@ -19,7 +19,7 @@ pub(super) type Lanes<const Q: usize> = [[__m256; KEYS]; Q];
 
 /// Queries and keys of some format.
 pub(super) trait Pairs {
-    /// Queries of a tile, at most three: those whose lanes and parts registers can hold.
+    /// Queries of a tile, at most three: those whose lanes and parts registers hold.
     const QUERIES: usize;
 
     /// The lanes of `Q` queries from `query` on with these keys.
@@ -38,7 +38,7 @@ struct Floats<'a, T> {
 }
 
 impl<T: Element> Pairs for Floats<'_, T> {
-    const QUERIES: usize = 3;
+    const QUERIES: usize = T::QUERIES;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
