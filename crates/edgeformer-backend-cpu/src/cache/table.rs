@@ -64,10 +64,12 @@ impl Entry {
 impl Table {
     /// An empty table with room for some of its pages.
     pub fn new(group: &Group) -> Self {
-        let pages = group.of_form(Form::Main).limit.min(ROOM as u64) as usize;
+        // A page is near or far.
+        let forms = [Form::Main, Form::Cold].into_iter().filter(|&form| group.pool(form).is_some());
+        let pages: u64 = forms.map(|form| group.of_form(form).limit.min(ROOM as u64)).sum();
         Self {
             sinks: Vec::with_capacity(group.sink_pages),
-            ring: VecDeque::with_capacity(pages),
+            ring: VecDeque::with_capacity(pages as usize),
             ..Self::default()
         }
     }
