@@ -136,7 +136,7 @@ impl Layout {
             groups: Vec::new(),
             slots: Vec::with_capacity(plan.slots.len()),
             budget: None,
-            has_open: formats.iter().any(|&format| Storage::of(format) == Storage::Q4),
+            has_open: formats.iter().any(|&format| Storage::of(format) != Storage::F16 && Storage::of(format) != Storage::F32),
             hot: None,
             pools: 0,
             widest: 0,
@@ -188,7 +188,7 @@ impl Layout {
     fn add_forms(&mut self, options: &SessionOptions) {
         let has_bounds = options.visibility.attend_pages.is_some();
         let main = [options.cache_type_k, options.cache_type_v].map(Storage::of);
-        let open = main.map(|storage| if storage == Storage::Q4 { Storage::F16 } else { storage });
+        let open = main.map(|storage| if storage != Storage::F32 { Storage::F16 } else { storage });
         let cold = options.tiers.cold.map(|format| [Storage::of(format); 2]);
         for group in &mut self.groups {
             group.forms = [
