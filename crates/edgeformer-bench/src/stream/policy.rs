@@ -20,12 +20,15 @@ pub enum Policy {
     Window(usize),
     /// The text ends with the trained context.
     Refuse,
+    /// Everything stays visible, at positions that the model has never seen.
+    Everything,
 }
 
 impl Policy {
-    /// The three, so that a query sees as many tokens with sinks as without.
-    pub fn all(window: usize, sinks: usize) -> [Self; 3] {
-        [Self::Sinks { sinks, window }, Self::Window(window + sinks), Self::Refuse]
+    /// All of them, so that a query sees as many tokens with sinks as without.
+    pub fn all(window: usize, sinks: usize) -> [Self; 4] {
+        let with_sinks = Self::Sinks { sinks, window };
+        [with_sinks, Self::Window(window + sinks), Self::Refuse, Self::Everything]
     }
 
     /// The session of a model that was trained on `trained` tokens, for a text of `tokens`, fed
@@ -36,6 +39,7 @@ impl Policy {
             Self::Sinks { sinks, window } => (trained, Window::Tokens(window), sinks),
             Self::Window(window) => (tokens, Window::Tokens(window), 0),
             Self::Refuse => (trained, Window::Model, 0),
+            Self::Everything => (tokens, Window::Model, 0),
         };
         SessionOptions {
             context,
@@ -53,6 +57,7 @@ impl fmt::Display for Policy {
             Self::Sinks { sinks, window } => write!(f, "{sinks} sinks + window {window}"),
             Self::Window(window) => write!(f, "window {window}"),
             Self::Refuse => f.write_str("refusing"),
+            Self::Everything => f.write_str("no window"),
         }
     }
 }
@@ -63,7 +68,7 @@ mod tests {
 
     #[test]
     fn policies_differ_in_what_is_visible() {
-        let [sinks, window, refuse] = Policy::all(252, 4);
+        let [sinks, window, refuse, everything] = Policy::all(252, 4);
         let options = sinks.session(512, 20_000, 64);
         assert!(options.visibility.is_endless() && options.context == 512);
         let options = window.session(512, 20_000, 64);
@@ -71,6 +76,8 @@ mod tests {
         assert_eq!(options.visibility.window, Window::Tokens(256));
         let options = refuse.session(512, 20_000, 64);
         assert_eq!((options.context, options.visibility), (512, Visibility::default()));
+        let options = everything.session(512, 20_000, 64);
+        assert_eq!((options.context, options.visibility), (20_000, Visibility::default()));
         assert_eq!(sinks.to_string(), "4 sinks + window 252");
     }
 }

@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn tables_tell_how_far_each_policy_came() {
-        let [sinks, window, refuse] = Policy::all(252, 4);
+        let [sinks, window, refuse, everything] = Policy::all(252, 4);
         let refusal = Refusal { token: 512, problem: "the context is full".into() };
         let refuse = PolicyFigures { refused: Some(refusal), ..figures(refuse, &[4.0], 448) };
-        let mut broken = figures(window, &[], 0);
+        let mut broken = figures(everything, &[], 0);
         broken.failed = Some("no beads left".into());
         let report = StreamReport {
             machine: Machine::made_up(),
