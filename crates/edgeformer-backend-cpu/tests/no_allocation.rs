@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use edgeformer_backend_cpu::{CpuBackend, CpuOptions};
 use edgeformer_conformance::shared;
-use edgeformer_core::{Backend, CompileOptions, Input, Outputs, SessionOptions, Span, Step, Want};
+use edgeformer_core::{
+    Backend, CacheFormat, CompileOptions, Input, Outputs, SequenceId, Session, SessionOptions,
+    Span, Step, Tiers, Visibility, Want, Window,
+};
 use edgeformer_models::{OpenOptions, open_with};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -30,37 +34,92 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Allocations of warm steps of several shapes.
-fn allocations(path: &str) -> Option<usize> {
+/// Steps of each mode that are counted.
+const STEPS: usize = 1000;
+/// Tokens that a sequence of the tests may hold.
+const CONTEXT: usize = 256;
+
+/// What steps do to their sequences.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    /// Single tokens.
+    Decode,
+    /// Chunks of a prompt.
+    Prefill,
+    /// Two sequences that share their past until they write.
+    Fork,
+}
+
+/// Runs steps of a mode and counts what they allocate.
+struct Steps {
+    session: Box<dyn Session>,
+    outputs: Outputs,
+    sequences: Vec<SequenceId>,
+    counted: usize,
+}
+
+impl Steps {
+    fn open(path: &str, options: &SessionOptions) -> Option<Self> {
+        let file = open_with(&shared(path)?, &OpenOptions { tokenizer: false }).unwrap();
+        let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
+        let compile = CompileOptions { threads: Some(2), ..CompileOptions::default() };
+        let program = backend.compile(file.model, &compile).unwrap();
+        let mut session = program.open(options).unwrap();
+        let sequences = vec![session.cache().create().unwrap()];
+        Some(Self { session, outputs: Outputs::default(), sequences, counted: 0 })
+    }
+
+    /// `count` steps, from the start again whenever the context is full.
+    fn take(&mut self, mode: Mode, count: usize) {
+        let tokens = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
+        let tokens = if mode == Mode::Prefill { &tokens[..] } else { &tokens[..1] };
+        for step in 0..count {
+            let first = self.sequences[0];
+            if self.session.cache().len(first) + tokens.len() > CONTEXT {
+                self.drop_forks();
+                self.session.cache().truncate(first, 0).unwrap();
+            }
+            if mode == Mode::Fork && step % 20 == 0 {
+                self.drop_forks();
+                self.sequences.push(self.session.cache().fork(first).unwrap());
+            }
+            let span = |&sequence| Span { sequence, input: Input::Tokens(tokens), want: Want::Last };
+            let spans: Vec<_> = self.sequences.iter().map(span).collect();
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            self.session.run(&Step { spans: &spans }, &mut self.outputs).unwrap();
+            self.counted += ALLOCATIONS.load(Ordering::Relaxed) - before;
+        }
+    }
+
+    fn drop_forks(&mut self) {
+        self.sequences.drain(1..).for_each(|fork| self.session.cache().remove(fork));
+    }
+
+    /// What `STEPS` steps allocate once everything was used before.
+    fn warm(mut self, mode: Mode) -> usize {
+        self.take(mode, 2 * CONTEXT + 41);
+        self.counted = 0;
+        self.take(mode, STEPS);
+        self.counted
+    }
+}
+
+fn options() -> SessionOptions {
+    SessionOptions { context: CONTEXT, chunk: 32, sequences: 2, page_tokens: 16, ..Default::default() }
+}
+
+fn format(keys: CacheFormat, values: CacheFormat) -> SessionOptions {
+    SessionOptions { cache_type_k: keys, cache_type_v: values, ..options() }
+}
+
+/// A part of the cache may be in memory.
+fn spilling(path: &str, folder: &Path) -> Option<SessionOptions> {
     let file = open_with(&shared(path)?, &OpenOptions { tokenizer: false }).unwrap();
     let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
-    let compile = CompileOptions { threads: Some(2), ..CompileOptions::default() };
-    let program = backend.compile(file.model, &compile).unwrap();
-    let options = SessionOptions { context: 256, chunk: 32, sequences: 2, ..Default::default() };
-    let mut session = program.open(&options).unwrap();
-    let ids = [0; 2].map(|_| session.cache().create().unwrap());
-    let mut outputs = Outputs::default();
-    // Workers may still be starting, which allocates: what a step does, every try would show.
-    let tries = (0..5).map(|_| {
-        ids.iter().for_each(|&sequence| session.cache().truncate(sequence, 0).unwrap());
-        let mut round = || {
-            for (count, want) in [(9, Want::All), (1, Want::Last), (4, Want::Nothing)] {
-                let spans = ids.map(|sequence| Span {
-                    sequence,
-                    input: Input::Tokens(&[1, 2, 3, 4, 5, 6, 7, 8, 9][..count]),
-                    want,
-                });
-                session.run(&Step { spans: &spans }, &mut outputs).unwrap();
-            }
-        };
-        round();
-        // Three rounds are 42 tokens: the first page of each sequence holds them.
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        round();
-        round();
-        ALLOCATIONS.load(Ordering::Relaxed) - before
-    });
-    tries.min()
+    let plain = backend.plan(&file.model, &CompileOptions::default(), &options()).unwrap();
+    let spill = Some(folder.to_owned());
+    let tiers = Tiers { budget: Some(plain.cache * 7 / 8), spill, cold: None };
+    Some(SessionOptions { tiers, ..options() })
 }
 
 #[test]
@@ -68,14 +127,28 @@ fn a_warm_step_allocates_nothing() {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     drop(Box::new(before));
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > before, "allocations are counted");
-    for path in [
-        "fixtures/hf/llama-gqa",
-        "fixtures/hf/gemma3",
-        "fixtures/hf/deepseek-v3-mla-moe",
-        "fixtures/gguf-blocks/q4_k_m.gguf",
-    ] {
-        if let Some(count) = allocations(path) {
-            assert_eq!(count, 0, "{path}");
+
+    let llama = "fixtures/hf/llama-gqa";
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases = vec![
+        (llama, "f16", options()),
+        ("fixtures/hf/gemma3", "windows", options()),
+        ("fixtures/hf/deepseek-v3-mla-moe", "latents", options()),
+        ("fixtures/gguf-blocks/q4_k_m.gguf", "q4_k weights", options()),
+        (llama, "q8_0", format(CacheFormat::Q8_0, CacheFormat::Q8_0)),
+        (llama, "q4_0h", format(CacheFormat::Q4_0H, CacheFormat::Q4_0)),
+    ];
+    if let Some(options) = spilling(llama, folder.path()) {
+        cases.push((llama, "spilling", options));
+    }
+    let few = Visibility { attend_pages: Some(2), ..Visibility::default() };
+    cases.push((llama, "chosen pages", SessionOptions { visibility: few, ..options() }));
+    let window = Visibility { window: Window::Tokens(40), sinks: 4, ..Visibility::default() };
+    cases.push((llama, "sinks", SessionOptions { visibility: window, ..options() }));
+    for (path, what, options) in cases {
+        for mode in [Mode::Decode, Mode::Prefill, Mode::Fork] {
+            let Some(steps) = Steps::open(path, &options) else { continue };
+            assert_eq!(steps.warm(mode), 0, "{path}, {what}, {mode:?}");
         }
     }
 }
