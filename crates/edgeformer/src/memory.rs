@@ -1,5 +1,7 @@
 //! What the operating system says of memory.
 
+use crate::budget::System;
+
 /// The most memory this process has had resident, where the system tells (Linux).
 pub fn peak_resident_bytes() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
@@ -7,7 +9,7 @@ pub fn peak_resident_bytes() -> Option<u64> {
 
 /// Memory that a program could take now without swapping, where the system tells (Linux).
 pub fn available_memory() -> Option<u64> {
-    field("/proc/meminfo", "MemAvailable:")
+    System::default().available()
 }
 
 /// A field of a file of lines such as `VmHWM:  1234 kB`, in bytes.

@@ -176,7 +176,10 @@ impl Search<'_> {
             total: planned.map_or(0, |taken| self.total(&taken)),
             fits: planned.is_some_and(|taken| self.fits(&taken)),
             chosen: false,
-            problem: footprint.as_ref().err().map(ToString::to_string),
+            problem: footprint.as_ref().err().map(|error| match error {
+                edgeformer_core::Error::Config(problem) => problem.clone(),
+                error => error.to_string(),
+            }),
         }
     }
 

@@ -70,3 +70,31 @@ fn what_cannot_fit_is_refused_before_loading() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("2000000"));
 }
+
+/// A prompt of about 1,200 tokens.
+fn long_prompt() -> String {
+    "To be or not to be, that is the question, my lord.\n".repeat(60)
+}
+
+#[test]
+fn a_cache_that_does_not_fit_is_spilled_and_changes_no_text() {
+    let prompt = long_prompt();
+    let write = |more: &[&str]| -> serde_json::Value {
+        let all = ["generate", &prompt, "-n", "40", "--temperature", "0", "--ctx-size", "4000"];
+        let all = [&all[..], &["--chunk", "64", "--json", "--explain"], more].concat();
+        serde_json::from_str(&stdout(&all)).unwrap()
+    };
+    let total = plan(&["--ctx-size", "4000", "--chunk", "64"])["total"].as_u64().unwrap();
+    let budget = (total - (3 << 20)).to_string();
+    let (free, tight) = (write(&[]), write(&["--memory-budget", &budget]));
+    assert_eq!(tight["text"], free["text"]);
+    let spilled = |answer: &serde_json::Value| answer["report"]["cache"]["bytes_spilled"].clone();
+    assert_eq!(spilled(&free), 0);
+    assert!(spilled(&tight).as_u64().unwrap() > 0, "{tight}");
+    let resident = tight["report"]["cache"]["bytes_resident"].as_u64().unwrap();
+    let chosen = plan(&["--ctx-size", "4000", "--chunk", "64", "--memory-budget", &budget]);
+    assert!(resident <= chosen["session"]["tiers"]["budget"].as_u64().unwrap());
+    assert!(chosen["candidates"].as_array().unwrap().iter().any(|candidate| {
+        candidate["chosen"] == true && candidate["cache_spilled"].as_u64().unwrap() > 0
+    }));
+}

@@ -121,3 +121,39 @@ fn an_explanation_tells_what_was_chosen_and_what_it_took() {
     assert_eq!(value["report"]["cache"]["sequences"], 1);
     assert!(value["report"]["cache"]["bytes_used"].as_u64().unwrap() > 0);
 }
+
+fn generate(more: &[&str]) -> serde_json::Value {
+    let all = ["generate", "To be or not to be", "--temperature", "0", "--ignore-eos", "--json"];
+    serde_json::from_str(&stdout(&[&all[..], more].concat())).unwrap()
+}
+
+#[test]
+fn settings_that_leave_everything_in_sight_change_no_text() {
+    let plain = generate(&["-n", "150"]);
+    for settings in
+        ["--window 512", "--attend-pages 512", "--evict h2o --keep 512", "--mla absorbed"]
+    {
+        let settings: Vec<&str> = settings.split(' ').collect();
+        let text = generate(&[&["-n", "150"], settings.as_slice()].concat());
+        assert_eq!(text["text"], plain["text"], "{settings:?}");
+    }
+    // What hides something does change it: the settings reach the backend.
+    for settings in ["--window 8", "--evict h2o --keep 16"] {
+        let settings: Vec<&str> = settings.split(' ').collect();
+        let text = generate(&[&["-n", "150"], settings.as_slice()].concat());
+        assert_ne!(text["text"], plain["text"], "{settings:?}");
+    }
+}
+
+#[test]
+fn text_with_sinks_has_no_longest_length() {
+    let endless = generate(&["-n", "300", "--sinks", "4", "--ctx-size", "96"]);
+    assert_eq!(endless["stats"]["generated_tokens"], 300);
+    let bounded = generate(&["-n", "300", "--window", "64", "--ctx-size", "96"]);
+    assert!(bounded["stats"]["generated_tokens"].as_u64().unwrap() < 96);
+    let long = "To be or not to be, that is the question. ".repeat(20);
+    let told = refusal(&["generate", &long, "--ctx-size", "96", "--quiet"], 1);
+    assert!(told.contains("--ctx-size"), "{told}");
+    let past = ["generate", &long, "--ctx-size", "96", "--sinks", "4", "-n", "5", "--quiet"];
+    assert!(!stdout(&past).is_empty());
+}

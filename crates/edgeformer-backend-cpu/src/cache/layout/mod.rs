@@ -136,7 +136,7 @@ impl Layout {
             groups: Vec::new(),
             slots: Vec::with_capacity(plan.slots.len()),
             budget: None,
-            has_open: formats.iter().any(|&format| Storage::of(format) != Storage::F16 && Storage::of(format) != Storage::F32),
+            has_open: formats.iter().any(|format| format.is_quantized()),
             hot: None,
             pools: 0,
             widest: 0,
