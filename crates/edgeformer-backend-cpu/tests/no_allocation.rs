@@ -83,7 +83,8 @@ impl Steps {
                 self.drop_forks();
                 self.sequences.push(self.session.cache().fork(first).unwrap());
             }
-            let span = |&sequence| Span { sequence, input: Input::Tokens(tokens), want: Want::Last };
+            let span =
+                |&sequence| Span { sequence, input: Input::Tokens(tokens), want: Want::Last };
             let spans: Vec<_> = self.sequences.iter().map(span).collect();
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             self.session.run(&Step { spans: &spans }, &mut self.outputs).unwrap();
@@ -105,7 +106,13 @@ impl Steps {
 }
 
 fn options() -> SessionOptions {
-    SessionOptions { context: CONTEXT, chunk: 32, sequences: 2, page_tokens: 16, ..Default::default() }
+    SessionOptions {
+        context: CONTEXT,
+        chunk: 32,
+        sequences: 2,
+        page_tokens: 16,
+        ..Default::default()
+    }
 }
 
 fn format(keys: CacheFormat, values: CacheFormat) -> SessionOptions {

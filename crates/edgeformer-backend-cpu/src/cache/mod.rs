@@ -26,7 +26,7 @@
 //! - **Latents.** A slot of latent attention has one "head" of `rank + rope_dim` elements a token
 //!   on the key side and nothing on the value side.
 //! - **Forms.** A page is kept in the formats that the session asks for, its *main* form. Where
-//!   that has four bits, the page under construction is f16, its *open* form, and is quantized as a
+//!   that is quantized, the page under construction is f16, its *open* form, and is quantized as a
 //!   whole when it is full. Far from the sequence's end it may have a *cold* form. What a query
 //!   sees depends on its position and the page's alone
 //!   ([`seen_by`](layout::Layout::seen_by)), never on how a text was cut into steps: where queries

@@ -1,6 +1,5 @@
 use edgeformer_core::Format;
 use edgeformer_core::graph::Activation;
-use half::f16;
 
 use super::kv::KvKernels;
 use super::matmul::MatmulFn;
@@ -15,10 +14,7 @@ pub struct Kernels {
     pub(super) isa: Isa,
     pub(super) matmul: fn(Format) -> MatmulFn,
     pub(super) quantize_row: unsafe fn(&[f32], Q8RowMut<'_>),
-    pub(super) dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
-    pub(super) dot_f16: unsafe fn(&[f32], &[f16]) -> f32,
     pub(super) axpy_f32: unsafe fn(f32, &[f32], &mut [f32]),
-    pub(super) axpy_f16: unsafe fn(f32, &[f16], &mut [f32]),
     pub(super) rms_norm: unsafe fn(&[f32], &Affine<'_>, f32, &mut [f32]),
     pub(super) layer_norm: unsafe fn(&[f32], &Affine<'_>, f32, &mut [f32]),
     pub(super) softmax: unsafe fn(&mut [f32]),
@@ -78,35 +74,14 @@ impl Kernels {
         unsafe { (self.quantize_row)(values, out) }
     }
 
-    /// `sum of a[i] * b[i]`.
+    /// `y += alpha * x`.
     ///
     /// # Panics
     /// If the lengths differ, as all below.
-    pub fn dot_f32(&self, a: &[f32], b: &[f32]) -> f32 {
-        assert_eq!(a.len(), b.len());
-        // SAFETY: the machine has `self.isa`; the lengths were checked.
-        unsafe { (self.dot_f32)(a, b) }
-    }
-
-    /// `sum of a[i] * b[i]`, in f32.
-    pub fn dot_f16(&self, a: &[f32], b: &[f16]) -> f32 {
-        assert_eq!(a.len(), b.len());
-        // SAFETY: the machine has `self.isa`; the lengths were checked.
-        unsafe { (self.dot_f16)(a, b) }
-    }
-
-    /// `y += alpha * x`.
     pub fn axpy_f32(&self, alpha: f32, x: &[f32], y: &mut [f32]) {
         assert_eq!(x.len(), y.len());
         // SAFETY: the machine has `self.isa`; the lengths were checked.
         unsafe { (self.axpy_f32)(alpha, x, y) }
-    }
-
-    /// `y += alpha * x`, in f32.
-    pub fn axpy_f16(&self, alpha: f32, x: &[f16], y: &mut [f32]) {
-        assert_eq!(x.len(), y.len());
-        // SAFETY: the machine has `self.isa`; the lengths were checked.
-        unsafe { (self.axpy_f16)(alpha, x, y) }
     }
 
     /// `out = x / sqrt(mean of x² + eps)`, then `affine`.

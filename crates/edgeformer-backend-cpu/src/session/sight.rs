@@ -39,10 +39,12 @@ impl Sight {
             windows.push(asked.into_iter().map(narrower).collect());
         }
         check_slots(&visibility.window, windows.len())?;
-        if visibility.sinks > 0 && visibility.window != Window::Model {
+        // Who observes wants the model as it is: sinks are only left out of what is told.
+        let sinks = if options.observe_attention { 0 } else { visibility.sinks };
+        if sinks > 0 {
             check_ropes(program)?;
         }
-        Ok(Self { sinks: visibility.sinks, attend_pages: visibility.attend_pages, windows })
+        Ok(Self { sinks, attend_pages: visibility.attend_pages, windows })
     }
 
     /// Positions that a query head sees, its own included; all where `None`.
@@ -79,23 +81,17 @@ fn check_slots(window: &Window, slots: usize) -> Result<()> {
     }
 }
 
+/// What the cache does not check: how ways to see the past go together.
 fn check_options(options: &SessionOptions) -> Result<()> {
     let visibility = &options.visibility;
     let refuse = |problem: &str| Err(Error::Config(problem.into()));
-    match visibility.window {
-        Window::Tokens(0) => return refuse("window is 0, a query sees at least itself"),
-        Window::Adaptive { least, most } if least == 0 || least > most => {
-            return refuse("window: the least must be at least 1 and at most the most");
-        }
+    let adaptive = match visibility.window {
         Window::Adaptive { most, .. } if most > options.context => {
             return refuse("window: the most is longer than the context");
         }
-        _ => {}
-    }
-    let adaptive = matches!(visibility.window, Window::Adaptive { .. });
-    if visibility.attend_pages == Some(0) {
-        return refuse("attend_pages is 0, a query attends at least one page");
-    }
+        Window::Adaptive { .. } => true,
+        _ => false,
+    };
     if visibility.attend_pages.is_some() {
         if visibility.is_endless() {
             return refuse("attend_pages and sinks: an endless stream has no old pages to choose");

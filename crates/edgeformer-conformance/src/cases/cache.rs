@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use edgeformer_core::{CacheFormat, CacheUsage, Format, Input, Model, SequenceId, Session, SessionOptions};
+use edgeformer_core::{
+    CacheFormat, CacheUsage, Format, Input, Model, SequenceId, Session, SessionOptions,
+};
 
 use super::graphs::{VOCABULARY, two_full_layers, two_latent_layers, two_layers};
 use crate::bench::{Bench, Stop, ensure, exact};

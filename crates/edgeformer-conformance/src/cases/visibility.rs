@@ -21,18 +21,22 @@ use crate::suite::{Case, Group};
 const FLOAT: f64 = 1e-4;
 
 type Build = fn() -> Result<Graph>;
+/// What queries see of a graph.
+type ForGraph = fn(&Graph) -> Visibility;
+/// What queries see of any graph.
+type Everywhere = fn() -> Visibility;
 
 const GRAPHS: [(&str, Build); 3] =
     [("full", two_full_layers), ("windows", two_layers), ("latents", two_latent_layers)];
 
 pub(super) fn cases() -> Vec<Case> {
-    let narrower: [(&str, fn(&Graph) -> Visibility); 4] = [
+    let narrower: [(&str, ForGraph); 4] = [
         ("window", |_| seeing(Window::Tokens(7), 0)),
         ("sinks", |_| seeing(Window::Tokens(7), 3)),
         ("sinks-page", |_| seeing(Window::Tokens(10), 5)),
         ("heads", |graph| seeing(by_head(graph), 2)),
     ];
-    let everything: [(&str, fn() -> Visibility); 3] = [
+    let everything: [(&str, Everywhere); 3] = [
         ("all-pages", || Visibility { attend_pages: Some(100), ..Visibility::default() }),
         ("keep-all-h2o", || keeping(EvictionPolicy::H2o, 160)),
         ("keep-all-snapkv", || keeping(EvictionPolicy::SnapKv, 160)),

@@ -45,7 +45,9 @@ pub(super) struct Layout {
 /// In which form a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Under construction: what will be four bits is f16 until the page is full.
+    /// Under construction: what will be quantized is f16 until the page is full, for the newest
+    /// tokens get most of the attention. On stories260k that takes the KL divergence of q8_0 from
+    /// 0.0023 to 0.00017 (`cargo xtask bench cache`).
     Open,
     /// As `cache_type_k` and `cache_type_v` say.
     Main,

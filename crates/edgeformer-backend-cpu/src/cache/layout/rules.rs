@@ -60,15 +60,14 @@ fn check_eviction(options: &SessionOptions) -> Result<()> {
     if eviction.keep == 0 {
         return refuse("visibility.eviction keeps 0 entries, it must keep at least 1".into());
     }
-    let four_bits = |format| matches!(format, CacheFormat::Q4_0 | CacheFormat::Q4_0H);
     let others = [
         (visibility.window != Window::Model, "visibility.window"),
         (visibility.sinks > 0, "visibility.sinks"),
         (visibility.attend_pages.is_some(), "visibility.attend_pages"),
         (tiers.cold.is_some(), "tiers.cold"),
         (tiers.spill.is_some(), "tiers.spill"),
-        (four_bits(options.cache_type_k), "a cache_type_k of four bits"),
-        (four_bits(options.cache_type_v), "a cache_type_v of four bits"),
+        (options.cache_type_k.is_quantized(), "a quantized cache_type_k"),
+        (options.cache_type_v.is_quantized(), "a quantized cache_type_v"),
     ];
     match others.into_iter().find(|(set, _)| *set) {
         Some((_, other)) => refuse(format!(

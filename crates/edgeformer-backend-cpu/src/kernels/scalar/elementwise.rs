@@ -1,16 +1,11 @@
 //! Kernels whose elements do not depend on one another.
 
 use edgeformer_core::graph::Activation;
-use half::f16;
 
 use super::normal;
 
 pub(super) fn axpy_f32(alpha: f32, x: &[f32], y: &mut [f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += alpha * x);
-}
-
-pub(super) fn axpy_f16(alpha: f32, x: &[f16], y: &mut [f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += alpha * x.to_f32());
 }
 
 #[inline]

@@ -1,17 +1,7 @@
 //! Kernels that need a whole row for every element of their result.
 
-use half::f16;
-
 use super::super::Affine;
 use super::lanes;
-
-pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
-    lanes::sum(a.len(), |i| a[i] * b[i])
-}
-
-pub(super) fn dot_f16(a: &[f32], b: &[f16]) -> f32 {
-    lanes::sum(a.len(), |i| a[i] * b[i].to_f32())
-}
 
 /// Zhang and Sennrich, "Root Mean Square Layer Normalization", arXiv 1910.07467.
 pub(super) fn rms_norm(x: &[f32], affine: &Affine<'_>, eps: f32, out: &mut [f32]) {

@@ -3,10 +3,9 @@
 use std::arch::x86_64::*;
 
 use edgeformer_core::graph::Activation;
-use half::f16;
 
 use super::math;
-use super::vector::{load, load_half, map, padded, store};
+use super::vector::{load, map, store};
 use crate::kernels::scalar::elementwise as scalar;
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -18,20 +17,6 @@ pub(super) fn axpy_f32(alpha: f32, x: &[f32], y: &mut [f32]) {
     }
     for (x, y) in x_tail.iter().zip(y_tail) {
         *y = alpha.mul_add(*x, *y);
-    }
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn axpy_f16(alpha: f32, x: &[f16], y: &mut [f32]) {
-    let alphas = _mm256_set1_ps(alpha);
-    let ((x, x_tail), (y, y_tail)) = (x.as_chunks(), y.as_chunks_mut());
-    for (x, y) in x.iter().zip(y) {
-        store(_mm256_fmadd_ps(alphas, load_half(x), load(y)), y);
-    }
-    if !x_tail.is_empty() {
-        let mut last = padded(y_tail);
-        store(_mm256_fmadd_ps(alphas, load_half(&padded(x_tail)), load(&last)), &mut last);
-        y_tail.copy_from_slice(&last[..y_tail.len()]);
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use half::f16;
-
 use super::math;
-use super::vector::{self, LANES, load, load_half, map, padded};
+use super::vector::{self, LANES, load, map, padded};
 use crate::kernels::Affine;
 
 /// Vectors that are summed side by side: enough to keep two FMA units busy.
@@ -33,29 +31,6 @@ fn accumulate(vectors: usize, term: impl Fn(__m256, usize) -> __m256) -> [__m256
 #[target_feature(enable = "avx2,fma,f16c")]
 fn total([a, b, c, d]: [__m256; WIDE]) -> f32 {
     vector::sum(_mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks(), b.as_chunks());
-    let b = &b[..a.len()];
-    let mut sums = accumulate(a.len(), |sum, i| _mm256_fmadd_ps(load(&a[i]), load(&b[i]), sum));
-    if !a_tail.is_empty() {
-        sums[0] = _mm256_fmadd_ps(load(&padded(a_tail)), load(&padded(b_tail)), sums[0]);
-    }
-    total(sums)
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn dot_f16(a: &[f32], b: &[f16]) -> f32 {
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks(), b.as_chunks());
-    let b = &b[..a.len()];
-    let mut sums =
-        accumulate(a.len(), |sum, i| _mm256_fmadd_ps(load(&a[i]), load_half(&b[i]), sum));
-    if !a_tail.is_empty() {
-        sums[0] = _mm256_fmadd_ps(load(&padded(a_tail)), load_half(&padded(b_tail)), sums[0]);
-    }
-    total(sums)
 }
 
 /// The sum of a function of every element that maps zero (the padding) to zero.

@@ -23,13 +23,6 @@ pub(super) fn store(value: __m256, to: &mut [f32; 8]) {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn load_half(from: &[f16; 8]) -> __m256 {
-    // SAFETY: 16 bytes are readable (`f16` is a transparent `u16`); no alignment is needed.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn load_bytes(from: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes are readable; the load needs no alignment.
     unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
