@@ -2,8 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use half::f16;
-
 /// Elements of a vector of floats.
 pub(super) const LANES: usize = 8;
 
