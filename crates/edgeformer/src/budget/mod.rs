@@ -11,7 +11,8 @@
 mod candidate;
 mod limit;
 mod search;
-#[cfg(all(test, feature = "embedded-model"))]
+#[cfg(test)]
+#[cfg(feature = "embedded-model")]
 mod tests;
 
 use serde::Serialize;

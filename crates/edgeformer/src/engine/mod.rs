@@ -17,7 +17,8 @@ mod sequence;
 mod stats;
 mod stop;
 mod stream;
-#[cfg(all(test, feature = "embedded-model", feature = "cpu"))]
+#[cfg(test)]
+#[cfg(all(feature = "embedded-model", feature = "cpu"))]
 mod tests;
 mod work;
 
