@@ -145,7 +145,7 @@ impl ReferenceSession {
                 return Err(Error::Step(format!("{} is fed no token", span.sequence)));
             }
             let (needed, limit) = (past + tokens.len(), self.options.context);
-            if needed > limit {
+            if needed > limit && !self.options.visibility.is_endless() {
                 return Err(Error::ContextFull { sequence: span.sequence, needed, limit });
             }
             rows += tokens.len();

@@ -25,7 +25,7 @@ fn what_excludes_each_other_is_named() {
     insta::assert_snapshot!(
         refusal(&[HEADS], |o| { o.visibility.eviction = eviction; o.visibility.attend_pages = Some(1) }), @"configuration: visibility.eviction and visibility.attend_pages exclude each other: leave one of them out");
     insta::assert_snapshot!(
-        refusal(&[HEADS], |o| { o.visibility.eviction = eviction; o.cache_type_k = CacheFormat::Q4_0 }), @"configuration: visibility.eviction and a cache_type_k of four bits exclude each other: leave one of them out");
+        refusal(&[HEADS], |o| { o.visibility.eviction = eviction; o.cache_type_k = CacheFormat::Q4_0 }), @"configuration: visibility.eviction and a quantized cache_type_k exclude each other: leave one of them out");
     insta::assert_snapshot!(refusal(&[HEADS], |o| o.tiers.cold = Some(CacheFormat::Q4_0)), @"configuration: tiers.cold is set and tiers.budget is not: set the bytes that pages may take");
     insta::assert_snapshot!(refusal(&[HEADS], |o| o.visibility.window = Window::Tokens(0)), @"configuration: visibility.window is 0, it must be at least 1");
 }

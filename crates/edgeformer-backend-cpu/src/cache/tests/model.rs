@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use edgeformer_core::graph::{CachePlan, CacheSlot};
 use edgeformer_core::{Error, KvCache, Rows, SequenceId, SessionOptions, Window};
 
-use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot, four_bits};
+use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot};
 use crate::cache::PagedCache;
 
 /// A cache and what should be in it.
@@ -45,7 +45,7 @@ impl Checked {
         Self {
             slots: plan.slots.iter().map(|slot| Slot::new(slot, &options)).collect(),
             page: options.page_tokens.min(options.context),
-            has_open: four_bits(options.cache_type_k) || four_bits(options.cache_type_v),
+            has_open: options.cache_type_k.is_quantized() || options.cache_type_v.is_quantized(),
             hot: cache.layout.hot(),
             sequences: BTreeMap::new(),
             cache,

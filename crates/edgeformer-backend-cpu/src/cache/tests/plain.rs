@@ -53,9 +53,10 @@ impl Slot {
         let rotation = powers.rev().find(|&by| divides(by)).filter(|_| rotated);
         let block = [32, 16, 8].into_iter().find(|&block| divides(block)).unwrap_or(1);
         let own = [32, 16, 8].into_iter().find(|block| value_dim.is_multiple_of(*block));
-        let has_open = [options.cache_type_k, options.cache_type_v].into_iter().any(four_bits);
+        let has_open =
+            [options.cache_type_k, options.cache_type_v].into_iter().any(CacheFormat::is_quantized);
         let formats = |main: CacheFormat| {
-            let open = if four_bits(main) { CacheFormat::F16 } else { main };
+            let open = if main.is_quantized() { CacheFormat::F16 } else { main };
             [has_open.then_some(open), Some(main), cold]
         };
         Self {
@@ -69,10 +70,6 @@ impl Slot {
             },
         }
     }
-}
-
-pub(super) fn four_bits(format: CacheFormat) -> bool {
-    matches!(format, CacheFormat::Q4_0 | CacheFormat::Q4_0H)
 }
 
 impl Side {
