@@ -115,7 +115,10 @@ impl ThreadRoom {
                 self.pages = options.context.div_ceil(options.page_tokens.max(1));
             }
             if is_watched(options) {
-                let recorded = jobs.queries().saturating_mul(options.context);
+                // Of an endless stream the queries of a job see a window from each of their places.
+                let beyond = if visibility.is_endless() { jobs.rows } else { 0 };
+                let seen = options.context.saturating_add(beyond);
+                let recorded = jobs.queries().saturating_mul(seen);
                 self.recorded = self.recorded.max(recorded);
             }
         }

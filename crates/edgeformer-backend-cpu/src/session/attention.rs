@@ -156,7 +156,7 @@ impl Executor<'_> {
         for (index, span) in rows.spans().iter().enumerate() {
             let (mut at, end) = (span.first, span.first + rows.range(kind, index).len());
             while at < end {
-                let to = watch.segment_end(at, end, self.cache.pages.page_tokens());
+                let to = watch.segment_end(at, end);
                 let segment = at..to;
                 let bound = watch.bound(slot, span.sequence);
                 let gathers = watch.gather(slot, span.sequence, segment.clone(), jobs.heads);
@@ -289,9 +289,11 @@ impl<A: Attention> Job<'_, A> {
         let &Jobs { heads, key_dim, .. } = self.attention.jobs();
         for row in 0..self.tile.rows {
             let queries = &scratch.queries.floats[row * heads * key_dim..][..heads * key_dim];
+            let from = seen_by_any(&scratch.views[row * heads..][..heads]).start;
             let own_page = (self.tile.position + row) / cache.page_tokens();
+            let pages = from / cache.page_tokens()..own_page;
             let bounds = |page| cache.bounds(slot, head, sequence, page);
-            scratch.choice.choose(row, own_page, keep, queries, key_dim, bounds);
+            scratch.choice.choose(row, pages, keep, queries, key_dim, bounds);
         }
         true
     }

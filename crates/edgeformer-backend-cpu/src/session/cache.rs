@@ -44,11 +44,17 @@ impl KvCache for SessionCache {
     }
 
     fn export(&mut self, seq: SequenceId, to: &mut dyn Write) -> Result<()> {
-        self.pages.export(seq, to)
+        self.pages.export(seq, to)?;
+        self.watch.write(seq, self.pages.len(seq), to)
     }
 
     fn import(&mut self, from: &mut dyn Read) -> Result<SequenceId> {
-        self.pages.import(from)
+        let seq = self.pages.import(from)?;
+        if let Err(error) = self.watch.read(seq, self.pages.len(seq), from) {
+            self.remove(seq);
+            return Err(error);
+        }
+        Ok(seq)
     }
 
     fn usage(&self) -> CacheUsage {

@@ -72,7 +72,8 @@ impl CpuSession {
         check_latent_form(graph, options)?;
         let kernels = program.kernels;
         let pages = PagedCache::new(&graph.cache, options, program.fingerprint, kernels)?;
-        let cache = SessionCache { pages, watch: Watch::new(graph, options)? };
+        let watch = Watch::new(graph, options, pages.page_tokens())?;
+        let cache = SessionCache { pages, watch };
         Ok(Self {
             buffers: scratch::buffers(&plan)?,
             scratch: Scratch::new(&program, &plan, options.context)?,

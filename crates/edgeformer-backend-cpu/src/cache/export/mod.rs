@@ -30,6 +30,8 @@ use edgeformer_core::{Error, Eviction, HeadWindows, SessionOptions, Visibility, 
 use super::layout::{Group, Layout};
 use stream::Fnv;
 
+pub(crate) use stream::Hashing;
+
 const MAGIC: [u8; 8] = *b"EFKVSEQ\0";
 const VERSION: u32 = 2;
 /// Configurations are a few words; tables of windows appear as a number.
@@ -60,9 +62,9 @@ pub(super) fn configuration(options: &SessionOptions, layout: &Layout) -> String
     if let (Some(cold), Some(hot)) = (options.tiers.cold, layout.hot()) {
         words.push(format!("cold={} hot={hot}", cold.name()));
     }
-    // Windows of heads are whole pages.
-    let by_head = matches!(window, Window::Heads(_));
-    if layout.cuts_by_page() || attend_pages.is_some() || by_head {
+    // Windows of heads are whole pages, and adaptive ones change at the end of pages.
+    let by_page = matches!(window, Window::Heads(_) | Window::Adaptive { .. });
+    if layout.cuts_by_page() || attend_pages.is_some() || by_page {
         words.push(format!("page={}", layout.page_tokens));
     }
     words.join(" ")
@@ -82,6 +84,7 @@ fn positions(group: &Group, oldest: usize, len: usize) -> impl Iterator<Item = u
     (0..group.sinks.min(oldest)).chain(oldest..len)
 }
 
-fn saved(problem: impl Into<String>) -> Error {
+/// What is wrong with a saved sequence.
+pub(crate) fn saved(problem: impl Into<String>) -> Error {
     Error::SavedSequence(problem.into())
 }

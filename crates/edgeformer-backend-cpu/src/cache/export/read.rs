@@ -19,7 +19,7 @@ impl PagedCache {
         let len = self.read_header(&mut from)?;
         // It is one of the sequences while it is read: its pages may go to the file.
         let seq = self.insert(self.empty());
-        let read = self.read_body(seq, len, &mut from);
+        let read = self.read_body(seq, len, from);
         if let Err(error) = read {
             self.drop_sequence(seq);
             return Err(error);
@@ -70,15 +70,12 @@ impl PagedCache {
         )))
     }
 
-    fn read_body(&mut self, seq: SequenceId, len: usize, from: &mut Stream<'_>) -> Result<()> {
-        self.read_held(seq, len, from)?;
+    fn read_body(&mut self, seq: SequenceId, len: usize, mut from: Stream<'_>) -> Result<()> {
+        self.read_held(seq, len, &mut from)?;
         for group in 0..self.layout.groups.len() {
-            self.read_group(group, seq, len, from)?;
+            self.read_group(group, seq, len, &mut from)?;
         }
-        let hash = from.hash();
-        if from.number()? != hash {
-            return Err(saved("its checksum does not match: it is damaged"));
-        }
+        from.finish()?;
         if let Some(sequence) = self.sequences.get_mut(&seq) {
             sequence.len = len;
         }
@@ -104,7 +101,9 @@ impl PagedCache {
     ) -> Result<()> {
         let oldest = from.number()?;
         let oldest = self.check_oldest(index, seq, len, oldest)?;
-        self.table(seq, index)?.start_at(oldest);
+        // Where the sinks reach what follows them, nothing is missing.
+        let is_whole = oldest <= self.layout.groups[index].sinks;
+        self.table(seq, index)?.start_at(if is_whole { 0 } else { oldest });
         let mut record = Vec::new();
         for position in positions(&self.layout.groups[index], oldest, len) {
             let (number, token) =

@@ -24,7 +24,7 @@ impl Fnv {
 }
 
 /// A stream that hashes what goes through it.
-pub(super) struct Hashing<T> {
+pub(crate) struct Hashing<T> {
     pub inner: T,
     hash: Fnv,
 }
@@ -32,11 +32,6 @@ pub(super) struct Hashing<T> {
 impl<T> Hashing<T> {
     pub fn new(inner: T) -> Self {
         Self { inner, hash: Fnv::default() }
-    }
-
-    /// The hash of everything so far.
-    pub fn hash(&self) -> u64 {
-        self.hash.0
     }
 }
 
@@ -48,6 +43,16 @@ impl Hashing<&mut (dyn Write + '_)> {
 
     pub fn number(&mut self, number: usize) -> Result<()> {
         self.write(&(number as u64).to_le_bytes())
+    }
+
+    pub fn floats(&mut self, floats: &[f32]) -> Result<()> {
+        floats.iter().try_for_each(|float| self.write(&float.to_le_bytes()))
+    }
+
+    /// Ends the stream with the hash of all of it.
+    pub fn finish(self) -> Result<()> {
+        self.inner.write_all(&self.hash.0.to_le_bytes())?;
+        Ok(self.inner.flush()?)
     }
 }
 
@@ -69,5 +74,31 @@ impl Hashing<&mut (dyn Read + '_)> {
 
     pub fn number(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A number that is at most `most`; `what` it counts.
+    pub fn at_most(&mut self, most: usize, what: &str) -> Result<usize> {
+        let number = self.number()?;
+        let found = usize::try_from(number).ok().filter(|&number| number <= most);
+        found.ok_or_else(|| saved(format!("{what}: {number}, at most {most}: it is damaged")))
+    }
+
+    pub fn floats(&mut self, floats: &mut [f32]) -> Result<()> {
+        for float in floats {
+            *float = f32::from_le_bytes(self.array()?);
+            if !float.is_finite() {
+                return Err(saved("an attention weight is not finite: it is damaged"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the hash that ends the stream.
+    pub fn finish(mut self) -> Result<()> {
+        let hash = self.hash.0;
+        if self.number()? == hash {
+            return Ok(());
+        }
+        Err(saved("its checksum does not match: it is damaged"))
     }
 }

@@ -30,9 +30,7 @@ impl PagedCache {
         for group in 0..self.layout.groups.len() {
             self.write_group(group, seq, &mut to)?;
         }
-        let hash = to.hash();
-        to.write(&hash.to_le_bytes())?;
-        Ok(to.inner.flush()?)
+        to.finish()
     }
 
     fn write_group(&mut self, index: usize, seq: SequenceId, to: &mut Stream<'_>) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The pages that a query attends, where they are limited: those whose keys could score highest
 //! by the least and the largest of each of their elements (Quest, arXiv 2406.10774, section 3.3).
 
+use std::ops::Range;
+
 /// Room for the choices of a job's query rows.
 pub(crate) struct PageChoice {
     /// By query row and page.
@@ -23,14 +25,16 @@ pub(crate) struct Pages<'a> {
 }
 
 impl PageChoice {
-    /// Lets query row `row` choose `keep` of the pages before its own.
+    /// Lets query row `row` choose `keep` of `pages`, those between the beginning of its window
+    /// and its own page. All others are seen: what a window hides was not chosen from, whether the
+    /// cache still holds it or not.
     ///
     /// `queries` are the row's queries, of `width` each; they choose together, for they share the
     /// keys. `bounds` gives the least and the largest keys of a page; a page without is seen.
     pub fn choose<'b>(
         &mut self,
         row: usize,
-        own_page: usize,
+        pages: Range<usize>,
         keep: usize,
         queries: &[f32],
         width: usize,
@@ -38,11 +42,11 @@ impl PageChoice {
     ) {
         let chosen = &mut self.chosen[row * self.pages..][..self.pages];
         chosen.fill(true);
-        if own_page <= keep {
+        if pages.len() <= keep {
             return;
         }
         self.ranked.clear();
-        for page in 0..own_page {
+        for page in pages {
             if let Some((least, largest)) = bounds(page) {
                 let bound = queries
                     .chunks_exact(width)
@@ -88,11 +92,22 @@ mod tests {
         let least = [[0.0, -1.0], [0.0, -9.0], [2.0, 0.0], [0.0, 0.0]];
         let largest = [[1.0, 0.0], [1.0, 0.0], [3.0, 0.0], [0.0, 0.0]];
         let bounds = |page: usize| Some((&least[page][..], &largest[page][..]));
-        choice.choose(1, 4, 2, &[1.0, -1.0], 2, bounds);
+        choice.choose(1, 0..4, 2, &[1.0, -1.0], 2, bounds);
         let pages = choice.view(8, 3);
         let seen: Vec<_> = (0..5).map(|page| pages.sees(3, page * 8 + 7)).collect();
         assert_eq!(seen, [false, true, true, false, true]);
-        choice.choose(0, 4, 4, &[1.0, -1.0], 2, bounds);
+        choice.choose(0, 0..4, 4, &[1.0, -1.0], 2, bounds);
         assert!((0..5).all(|page| choice.view(8, 3).sees(2, page * 8)), "as many as there are");
+    }
+
+    #[test]
+    fn what_a_window_hides_takes_no_place() {
+        let mut choice = PageChoice { chosen: vec![false; 4], ranked: Vec::new(), pages: 4 };
+        let largest = [[9.0], [1.0], [2.0]];
+        let bounds = |page: usize| Some((&[0.0][..], &largest[page][..]));
+        choice.choose(0, 1..3, 1, &[1.0], 1, bounds);
+        let pages = choice.view(8, 1);
+        let seen: Vec<_> = (0..4).map(|page| pages.sees(0, page * 8)).collect();
+        assert_eq!(seen, [true, false, true, true]);
     }
 }

@@ -9,14 +9,17 @@ use super::super::attention::Attention;
 use super::super::scratch::ThreadScratch;
 use super::super::tiles::{Places, QueryTile, head_columns};
 use super::Latent;
-use crate::kernels::{Activations, ColumnsMut};
+use crate::kernels::{Activations, ColumnsMut, Kernels};
 use crate::program::{Jobs, QueryRope};
 
 /// The attention of one op.
 pub(super) struct Absorbed<'a> {
+    pub kernels: &'static Kernels,
     pub latent: Latent<'a>,
     pub jobs: Jobs,
     pub rope: Option<QueryRope>,
+    /// Length of the parts that cached latents were rotated in, if they were.
+    pub rotation: Option<usize>,
     /// Which spans are not expanded.
     pub takes: &'a (dyn Fn(usize) -> bool + Sync),
 }
@@ -97,6 +100,10 @@ impl Attention for Absorbed<'_> {
             for (row, mixed) in mixed.chunks_exact_mut(rank).enumerate() {
                 let query = row * self.jobs.heads + index;
                 mixed.copy_from_slice(&sums.values[query * rank..][..rank]);
+                if let Some(group) = self.rotation {
+                    // A sum of rotated latents is the rotated sum, and the rotation its own inverse.
+                    self.kernels.hadamard(mixed, group);
+                }
             }
             let up = &up.values[block * self.jobs.heads + index];
             let mut own = ColumnsMut::new(RowsMut::new(values, value_dim));

@@ -46,7 +46,8 @@ impl Executor<'_> {
         if !(0..self.rows.spans().len()).all(expands) {
             let jobs = Jobs::absorbed(attention, self.pool.threads());
             let takes = &|span| !expands(span);
-            let absorbed = Absorbed { latent, jobs, rope, takes };
+            let (kernels, rotation) = (self.kernels, self.cache.pages.rotation(attention.slot));
+            let absorbed = Absorbed { kernels, latent, jobs, rope, rotation, takes };
             self.attend(&absorbed, kind, output, lent.data(), &mut watch);
         }
         self.memory.put_back(output, lent);

@@ -7,14 +7,15 @@
 //! back: it grows as new tokens come.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
 use std::ops::Range;
 
 use edgeformer_core::graph::CacheSlot;
-use edgeformer_core::{Graph, SequenceId};
+use edgeformer_core::{Graph, Result, SequenceId};
 
 use super::super::rows::SpanRows;
 use super::{Gathers, mass};
-use crate::cache::PagedCache;
+use crate::cache::{Hashing, PagedCache, saved};
 
 /// A window grows when its oldest eighth gets more than this; with even attention it would get an
 /// eighth.
@@ -51,13 +52,14 @@ pub(crate) struct AdaptiveWindows {
 }
 
 /// The window of one layer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct LayerWindow {
     /// Full pages of queries.
     pages: usize,
-    /// Tokens that it should hold after each of the last full pages: as many as a sequence can be
-    /// truncated by.
+    /// Tokens that it should hold after each of the last full pages.
     targets: VecDeque<u32>,
+    /// So many of them: as many as a sequence can be truncated by.
+    remembered: usize,
     /// The oldest position that it holds.
     from: usize,
     /// The largest share of the blocks of heads, of each query of the page under way.
@@ -65,10 +67,20 @@ struct LayerWindow {
 }
 
 impl LayerWindow {
+    /// The window of a new sequence; it has room for all that it will remember.
     fn new(most: usize, page_tokens: usize) -> Self {
-        let (targets, page) = (most / page_tokens + 2, page_tokens);
-        let (targets, page) = (VecDeque::with_capacity(targets), Vec::with_capacity(page));
-        Self { pages: 0, targets, from: 0, page }
+        let remembered = most / page_tokens + 2;
+        let targets = VecDeque::with_capacity(remembered);
+        Self { pages: 0, targets, remembered, from: 0, page: Vec::with_capacity(page_tokens) }
+    }
+
+    /// The same window of another sequence, with as much room.
+    fn fork(&self, most: usize, page_tokens: usize) -> Self {
+        let mut fork = Self::new(most, page_tokens);
+        (fork.pages, fork.from) = (self.pages, self.from);
+        fork.targets.extend(&self.targets);
+        fork.page.extend_from_slice(&self.page);
+        fork
     }
 
     /// A sequence begins with the widest window.
@@ -78,7 +90,7 @@ impl LayerWindow {
 
     /// Ends a page of queries.
     fn push(&mut self, target: usize) {
-        if self.targets.len() == self.targets.capacity() {
+        if self.targets.len() == self.remembered {
             self.targets.pop_front();
         }
         self.targets.push_back(target as u32);
@@ -94,6 +106,42 @@ impl LayerWindow {
         self.targets.truncate(self.targets.len().saturating_sub(gone));
         self.pages = self.pages.min(pages);
         self.from = self.from.min(len);
+    }
+
+    fn write(&self, to: &mut Hashing<&mut (dyn Write + '_)>) -> Result<()> {
+        to.number(self.pages)?;
+        to.number(self.from)?;
+        to.number(self.targets.len())?;
+        for &target in &self.targets {
+            to.number(target as usize)?;
+        }
+        to.number(self.page.len())?;
+        to.floats(&self.page)
+    }
+
+    /// The window of a sequence of `len` tokens, into a fresh one.
+    fn read(
+        &mut self,
+        from: &mut Hashing<&mut (dyn Read + '_)>,
+        len: usize,
+        bounds: Range<usize>,
+        page_tokens: usize,
+    ) -> Result<()> {
+        self.pages = from.at_most(len / page_tokens, "pages that a window has seen")?;
+        self.from = from.at_most(len, "where a window begins")?;
+        for _ in 0..from.at_most(self.remembered, "sizes of a window")? {
+            let target = from.at_most(bounds.end, "the size of a window")?;
+            if target < bounds.start {
+                return Err(saved(format!(
+                    "the size of a window: {target}, at least {}: it is damaged",
+                    bounds.start
+                )));
+            }
+            self.targets.push_back(target as u32);
+        }
+        let under_way = from.at_most(len % page_tokens, "queries of a page under way")?;
+        self.page.resize(under_way, 0.0);
+        from.floats(&mut self.page)
     }
 }
 
@@ -115,6 +163,11 @@ impl AdaptiveWindows {
         let Self { heads, most, page_tokens, .. } = self;
         let layer = |_: &usize| LayerWindow::new(*most, *page_tokens);
         self.sequences.entry(sequence).or_insert_with(|| heads.iter().map(layer).collect());
+    }
+
+    /// The end of the page of queries that a position lies in.
+    pub fn page_end(&self, position: usize) -> usize {
+        (position / self.page_tokens + 1) * self.page_tokens
     }
 
     /// How the window of a layer lies for the queries to come.
@@ -169,7 +222,9 @@ impl AdaptiveWindows {
     }
 
     pub fn fork(&mut self, from: SequenceId, to: SequenceId) {
-        if let Some(layers) = self.sequences.get(&from).cloned() {
+        let Self { most, page_tokens, .. } = *self;
+        if let Some(layers) = self.sequences.get(&from) {
+            let layers = layers.iter().map(|layer| layer.fork(most, page_tokens)).collect();
             self.sequences.insert(to, layers);
         }
     }
@@ -181,6 +236,36 @@ impl AdaptiveWindows {
 
     pub fn remove(&mut self, sequence: SequenceId) {
         self.sequences.remove(&sequence);
+    }
+
+    /// Whether anything is remembered of a sequence.
+    pub fn knows(&self, sequence: SequenceId) -> bool {
+        self.sequences.contains_key(&sequence)
+    }
+
+    /// Writes how the windows of a sequence lie.
+    pub fn write(
+        &self,
+        sequence: SequenceId,
+        to: &mut Hashing<&mut (dyn Write + '_)>,
+    ) -> Result<()> {
+        self.sequences.get(&sequence).into_iter().flatten().try_for_each(|layer| layer.write(to))
+    }
+
+    /// Reads how the windows of a sequence of `len` tokens lie.
+    pub fn read(
+        &mut self,
+        sequence: SequenceId,
+        len: usize,
+        from: &mut Hashing<&mut (dyn Read + '_)>,
+    ) -> Result<()> {
+        self.begin(sequence);
+        let (bounds, page_tokens) = (self.least..self.most, self.page_tokens);
+        let layers = self.sequences.get_mut(&sequence).into_iter().flatten();
+        for layer in layers {
+            layer.read(from, len, bounds.clone(), page_tokens)?;
+        }
+        Ok(())
     }
 }
 

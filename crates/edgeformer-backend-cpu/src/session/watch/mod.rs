@@ -8,9 +8,11 @@
 //! - `mass`: attention by distance, for `tune-window`
 //! - `adaptive`: windows that grow and shrink
 //! - `votes`: entries by the attention they received, for eviction
+//! - `saved`: what of that goes into a saved sequence
 
 mod adaptive;
 mod mass;
+mod saved;
 mod votes;
 
 use std::ops::Range;
@@ -78,17 +80,17 @@ impl<'a> Iterator for Gathers<'a> {
 }
 
 impl Watch {
-    pub fn new(graph: &Graph, options: &SessionOptions) -> Result<Self> {
+    /// Watches as the options say, in pages of the cache, which a short context shortens.
+    pub fn new(graph: &Graph, options: &SessionOptions, page_tokens: usize) -> Result<Self> {
         if options.observe_attention {
             let sinks = options.visibility.sinks;
             return Ok(Self::Mass { mass: mass::empty(graph, options.context)?, sinks });
         }
         if let Window::Adaptive { least, most } = options.visibility.window {
-            let page_tokens = options.page_tokens;
             return Ok(Self::Windows(AdaptiveWindows::new(graph, least..most, page_tokens)));
         }
         if let Some(eviction) = options.visibility.eviction {
-            return Ok(Self::Votes(Votes::new(graph, eviction, options)));
+            return Ok(Self::Votes(Votes::new(graph, eviction, options.context, page_tokens)));
         }
         Ok(Self::Nothing)
     }
@@ -103,9 +105,9 @@ impl Watch {
     }
 
     /// The end of the segment of positions that begins at `position`.
-    pub fn segment_end(&self, position: usize, end: usize, page_tokens: usize) -> usize {
+    pub fn segment_end(&self, position: usize, end: usize) -> usize {
         match self {
-            Self::Windows(_) => end.min((position / page_tokens + 1) * page_tokens),
+            Self::Windows(windows) => end.min(windows.page_end(position)),
             _ => end,
         }
     }

@@ -5,13 +5,14 @@
 //! they came from.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
 use edgeformer_core::graph::{CacheSlot, SlotPlan};
-use edgeformer_core::{Eviction, EvictionPolicy, Graph, Result, SequenceId, SessionOptions};
+use edgeformer_core::{Eviction, EvictionPolicy, Graph, Result, SequenceId};
 
 use super::super::rows::SpanRows;
 use super::{Gathers, mass};
-use crate::cache::PagedCache;
+use crate::cache::{Hashing, PagedCache};
 
 /// Queries at the end of a prompt that vote (SnapKV, arXiv 2404.14469, section 4.1).
 const VOTERS: usize = 32;
@@ -52,9 +53,8 @@ struct Received {
 }
 
 impl Votes {
-    pub fn new(graph: &Graph, eviction: Eviction, options: &SessionOptions) -> Self {
+    pub fn new(graph: &Graph, eviction: Eviction, context: usize, page_tokens: usize) -> Self {
         let heads: Vec<usize> = mass::heads(graph).collect();
-        let context = options.context;
         let slots = || graph.cache.slots.iter().zip(&heads);
         let kv_heads = slots().map(|(slot, _)| match slot {
             SlotPlan::KeyValue { heads, .. } => *heads,
@@ -73,7 +73,7 @@ impl Votes {
             full: full.collect(),
             heads,
             context,
-            page_tokens: options.page_tokens,
+            page_tokens,
             ranked: Vec::with_capacity(context),
             kept: Vec::with_capacity(context),
             summed: Vec::with_capacity(context),
@@ -82,16 +82,22 @@ impl Votes {
     }
 
     pub fn begin(&mut self, span: &SpanRows) {
-        let Self { rows, context, .. } = self;
-        let received = self.sequences.entry(span.sequence).or_insert_with(|| {
-            let votes = rows.iter().map(|rows| vec![0.0; rows * *context]).collect();
-            Received { votes, voters: 0, cut: false }
-        });
-        received.voters = match self.eviction.policy {
+        let policy = self.eviction.policy;
+        let received = self.received(span.sequence);
+        received.voters = match policy {
             EvictionPolicy::H2o => 0,
             EvictionPolicy::SnapKv if received.cut || span.wanted.is_empty() => usize::MAX,
             EvictionPolicy::SnapKv => (span.first + span.tokens.len()).saturating_sub(VOTERS),
         };
+    }
+
+    /// What a sequence received; nothing yet, if it is new.
+    fn received(&mut self, sequence: SequenceId) -> &mut Received {
+        let Self { rows, context, .. } = self;
+        self.sequences.entry(sequence).or_insert_with(|| {
+            let votes = rows.iter().map(|rows| vec![0.0; rows * *context]).collect();
+            Received { votes, voters: 0, cut: false }
+        })
     }
 
     pub fn gather(&mut self, slot: CacheSlot, sequence: SequenceId, block: usize) -> Gathers<'_> {
@@ -229,6 +235,38 @@ impl Votes {
 
     pub fn remove(&mut self, sequence: SequenceId) {
         self.sequences.remove(&sequence);
+    }
+
+    /// Whether anything is remembered of a sequence.
+    pub fn knows(&self, sequence: SequenceId) -> bool {
+        self.sequences.contains_key(&sequence)
+    }
+
+    /// Writes what a sequence of `len` tokens received.
+    pub fn write(
+        &self,
+        sequence: SequenceId,
+        len: usize,
+        to: &mut Hashing<&mut (dyn Write + '_)>,
+    ) -> Result<()> {
+        let Some(received) = self.sequences.get(&sequence) else { return Ok(()) };
+        to.number(usize::from(received.cut))?;
+        let by_block = received.votes.iter().flat_map(|votes| votes.chunks(self.context));
+        by_block.into_iter().try_for_each(|votes| to.floats(&votes[..len]))
+    }
+
+    /// Reads what a sequence of `len` tokens received.
+    pub fn read(
+        &mut self,
+        sequence: SequenceId,
+        len: usize,
+        from: &mut Hashing<&mut (dyn Read + '_)>,
+    ) -> Result<()> {
+        let context = self.context;
+        let received = self.received(sequence);
+        received.cut = from.at_most(1, "whether the prompt was cut")? == 1;
+        let by_block = received.votes.iter_mut().flat_map(|votes| votes.chunks_mut(context));
+        by_block.into_iter().try_for_each(|votes| from.floats(&mut votes[..len]))
     }
 }
 

@@ -1,0 +1,63 @@
+//! What is remembered of a saved sequence besides its pages: without it, a sequence that is read
+//! back would go on otherwise than the one that was saved.
+//!
+//! Behind the pages of the sequence, in sessions with adaptive windows or eviction, little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | whether anything is remembered: 0 or 1; with 0 only the hash follows |
+//! | | adaptive windows, for each op: full pages of queries, where the window begins, its sizes after each of the last pages and the shares of the queries of the page under way (counts of 8 bytes in front of both) |
+//! | | eviction: whether the prompt was cut; for each block of heads of each op the attention received, an f32 a position |
+//! | 8 | FNV-1a of the section |
+
+use std::io::{Read, Write};
+
+use edgeformer_core::{Result, SequenceId};
+
+use super::Watch;
+use crate::cache::Hashing;
+
+impl Watch {
+    /// Writes what is remembered of a sequence of `len` tokens.
+    pub fn write(&self, sequence: SequenceId, len: usize, to: &mut dyn Write) -> Result<()> {
+        if !self.is_saved() {
+            return Ok(());
+        }
+        let mut to = Hashing::new(to);
+        match self {
+            Self::Windows(windows) => {
+                to.number(usize::from(windows.knows(sequence)))?;
+                windows.write(sequence, &mut to)?;
+            }
+            Self::Votes(votes) => {
+                to.number(usize::from(votes.knows(sequence)))?;
+                votes.write(sequence, len, &mut to)?;
+            }
+            Self::Nothing | Self::Mass { .. } => {}
+        }
+        to.finish()
+    }
+
+    /// Reads what was remembered of a sequence of `len` tokens.
+    ///
+    /// # Errors
+    /// If it is damaged or cut.
+    pub fn read(&mut self, sequence: SequenceId, len: usize, from: &mut dyn Read) -> Result<()> {
+        if !self.is_saved() {
+            return Ok(());
+        }
+        let mut from = Hashing::new(from);
+        let is_known = from.at_most(1, "whether attention is remembered")? == 1;
+        match self {
+            Self::Windows(windows) if is_known => windows.read(sequence, len, &mut from)?,
+            Self::Votes(votes) if is_known => votes.read(sequence, len, &mut from)?,
+            _ => {}
+        }
+        from.finish()
+    }
+
+    /// Whether sequences go on by what is remembered of them.
+    fn is_saved(&self) -> bool {
+        matches!(self, Self::Windows(_) | Self::Votes(_))
+    }
+}
