@@ -11,7 +11,7 @@ use edgeformer_core::{
 
 use super::graphs::{VOCABULARY, two_full_layers, two_latent_layers, two_layers};
 use crate::bench::{Bench, Stop, ensure, exact};
-use crate::compare::near;
+use crate::compare::{near, same_bits};
 use crate::feed::{chunked, extend, ragged};
 use crate::random::{Random, random_model};
 use crate::reference::{evaluate, evaluate_seeing};
@@ -64,6 +64,14 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.push(case("visibility/few-pages".into(), few_pages));
     cases.push(case("visibility/evicted".into(), evicted));
+    for (name, visibility) in [
+        ("adaptive", seeing(Window::Adaptive { least: 6, most: 24 }, 2)),
+        ("h2o", keeping(EvictionPolicy::H2o, 20)),
+        ("snapkv", keeping(EvictionPolicy::SnapKv, 20)),
+    ] {
+        let name = format!("visibility/saved-{name}");
+        cases.push(case(name, move |bench| saved(bench, &visibility)));
+    }
     cases
 }
 
@@ -191,4 +199,32 @@ fn evicted(bench: &Bench<'_>) -> Result<(), Stop> {
         ensure(pages <= 2 * 8, || format!("{pages} pages are held, {}", policy.name()))?;
     }
     Ok(())
+}
+
+/// A saved sequence goes on as the one it is a copy of, with what was learnt of its attention; a
+/// damaged one is refused.
+fn saved(bench: &Bench<'_>, visibility: &Visibility) -> Result<(), Stop> {
+    let model = Arc::new(random_model(two_full_layers()?, 3, |_| Format::F32)?);
+    let mut random = Random::new(12);
+    let (past, more) = (random.tokens(53, VOCABULARY), random.tokens(40, VOCABULARY));
+    let options = SessionOptions { visibility: visibility.clone(), chunk: 50, ..exact() };
+    let mut session = bench.open(&model, &options)?;
+    let sequence = session.cache().create()?;
+    extend(session.as_mut(), sequence, &past, 50)?;
+    let mut file = Vec::new();
+    session.cache().export(sequence, &mut file)?;
+    for place in (0..file.len()).step_by((file.len() / 61).max(1)).chain([file.len() - 1]) {
+        let cut = session.cache().import(&mut &file[..place]);
+        ensure(cut.is_err(), || format!("a file cut at byte {place} is read"))?;
+        file[place] ^= 0x10;
+        let flipped = session.cache().import(&mut file.as_slice());
+        ensure(flipped.is_err(), || format!("a file with a flipped bit in byte {place} is read"))?;
+        file[place] ^= 0x10;
+    }
+    let sequences = session.cache().usage().sequences;
+    ensure(sequences == 1, || format!("refused files leave {sequences} sequences"))?;
+    let copy = session.cache().import(&mut file.as_slice())?;
+    let expected = extend(session.as_mut(), sequence, &more, 1)?;
+    let found = extend(session.as_mut(), copy, &more, 1)?;
+    same_bits(&found, &expected)
 }
