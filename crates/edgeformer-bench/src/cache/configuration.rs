@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use edgeformer::window_tuning::WindowFile;
 use serde::{Deserialize, Serialize};
 
 use edgeformer_core::{
@@ -38,12 +39,14 @@ pub enum Configuration {
         /// Tokens that it holds at most.
         most: usize,
     },
-    /// Windows by layer and head, as `tune-window` has found them, and four sinks.
+    /// Windows by layer and head, and sinks, as `tune-window` has found them.
     Tuned {
         /// Where they come from.
         file: PathBuf,
         /// The windows.
         windows: Arc<HeadWindows>,
+        /// First tokens that are seen besides.
+        sinks: usize,
     },
     /// Of the full pages only so many are attended.
     Pages(usize),
@@ -87,10 +90,8 @@ impl Configuration {
     /// # Errors
     /// If the file cannot be read or holds something else.
     pub fn tuned(file: &Path) -> Result<Self> {
-        let text = std::fs::read(file).map_err(|error| Error::file(file, error))?;
-        let windows: HeadWindows = serde_json::from_slice(&text)
-            .map_err(|error| Error::file(file, format!("no windows of `tune-window`: {error}")))?;
-        Ok(Self::Tuned { file: file.into(), windows: Arc::new(windows) })
+        let WindowFile { windows, sinks, .. } = WindowFile::read_unchecked(file)?;
+        Ok(Self::Tuned { file: file.into(), windows: Arc::new(windows), sinks })
     }
 
     /// The session that keeps the past so, of the sizes that `base` has. `full` are the bytes that
@@ -107,7 +108,9 @@ impl Configuration {
             Self::Adaptive { least, most } => {
                 visible(seen(Window::Adaptive { least: *least, most: *most }, SINKS))
             }
-            Self::Tuned { windows, .. } => visible(seen(Window::Heads(windows.clone()), SINKS)),
+            Self::Tuned { windows, sinks, .. } => {
+                visible(seen(Window::Heads(windows.clone()), *sinks))
+            }
             Self::Pages(count) => {
                 visible(Visibility { attend_pages: Some(*count), ..Visibility::default() })
             }
@@ -233,6 +236,27 @@ mod tests {
         }
         assert!("cold q9".parse::<Configuration>().unwrap_err().to_string().contains("q4_0h"));
         assert!("windows absent.json".parse::<Configuration>().is_err());
+    }
+
+    #[test]
+    fn windows_come_from_files_of_tune_window() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("windows.json");
+        let windows = HeadWindows { slots: vec![vec![Some(9), None]] };
+        let (family, heads) = ("llama".to_owned(), vec![2]);
+        let file = WindowFile {
+            family,
+            heads,
+            mass: 0.95,
+            sinks: 3,
+            context: 64,
+            tokens: 640,
+            windows: windows.clone(),
+        };
+        file.write(&path).unwrap();
+        let visibility = session(&format!("windows {}", path.display())).visibility;
+        assert_eq!(visibility.window, Window::Heads(windows.into()));
+        assert_eq!(visibility.sinks, 3);
     }
 
     #[test]

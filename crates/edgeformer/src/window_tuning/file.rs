@@ -54,16 +54,24 @@ impl WindowFile {
     /// # Errors
     /// If the file cannot be read, is no file of windows, or was made for another model.
     pub fn read(path: &Path, graph: &Graph) -> Result<Self> {
+        let file = Self::read_unchecked(path)?;
+        let wrong = |problem| Error::WindowFile { path: path.to_owned(), problem };
+        file.check(graph).map_err(wrong)?;
+        Ok(file)
+    }
+
+    /// Reads windows before it is known which model they are for; a session over another refuses
+    /// them.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no file of windows.
+    pub fn read_unchecked(path: &Path) -> Result<Self> {
         let wrong = |problem: String| Error::WindowFile { path: path.to_owned(), problem };
         let file = File::open(path).map_err(|error| {
             wrong(format!("{error}; a window is N, MIN:MAX or a file of edgeformer tune-window"))
         })?;
-        let file: Self =
-            serde_json::from_reader(BufReader::new(file.take(LONGEST))).map_err(|error| {
-                wrong(format!("this is no file of edgeformer tune-window: {error}"))
-            })?;
-        file.check(graph).map_err(wrong)?;
-        Ok(file)
+        serde_json::from_reader(BufReader::new(file.take(LONGEST)))
+            .map_err(|error| wrong(format!("this is no file of edgeformer tune-window: {error}")))
     }
 
     /// Writes the file whole or not at all.
