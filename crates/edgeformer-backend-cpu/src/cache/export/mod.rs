@@ -79,6 +79,11 @@ fn fingerprint(table: &HeadWindows) -> u64 {
     hash.0
 }
 
+/// Where positions without a gap behind them begin: at 0, if the sinks reach the oldest.
+fn begins_at(oldest: usize, group: &Group) -> usize {
+    if oldest <= group.sinks { 0 } else { oldest }
+}
+
 /// The positions of a group that are saved.
 fn positions(group: &Group, oldest: usize, len: usize) -> impl Iterator<Item = usize> + use<> {
     (0..group.sinks.min(oldest)).chain(oldest..len)

@@ -3,7 +3,7 @@ use std::io::Read;
 use edgeformer_core::{Error, Result, SequenceId};
 
 use super::stream::Hashing;
-use super::{LONGEST_CONFIGURATION, MAGIC, VERSION, positions, saved};
+use super::{LONGEST_CONFIGURATION, MAGIC, VERSION, begins_at, positions, saved};
 use crate::cache::PagedCache;
 use crate::cache::layout::FormLayout;
 use crate::cache::pages::PageId;
@@ -72,14 +72,12 @@ impl PagedCache {
 
     fn read_body(&mut self, seq: SequenceId, len: usize, mut from: Stream<'_>) -> Result<()> {
         self.read_held(seq, len, &mut from)?;
+        // Its full pages may go to the file: whenever another is asked for, those there are read.
+        self.sequences.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?.len = len;
         for group in 0..self.layout.groups.len() {
             self.read_group(group, seq, len, &mut from)?;
         }
-        from.finish()?;
-        if let Some(sequence) = self.sequences.get_mut(&seq) {
-            sequence.len = len;
-        }
-        Ok(())
+        from.finish()
     }
 
     fn read_held(&mut self, seq: SequenceId, len: usize, from: &mut Stream<'_>) -> Result<()> {
@@ -101,9 +99,7 @@ impl PagedCache {
     ) -> Result<()> {
         let oldest = from.number()?;
         let oldest = self.check_oldest(index, seq, len, oldest)?;
-        // Where the sinks reach what follows them, nothing is missing.
-        let is_whole = oldest <= self.layout.groups[index].sinks;
-        self.table(seq, index)?.start_at(if is_whole { 0 } else { oldest });
+        self.table(seq, index)?.start_at(oldest);
         let mut record = Vec::new();
         for position in positions(&self.layout.groups[index], oldest, len) {
             let (number, token) =
@@ -117,8 +113,6 @@ impl PagedCache {
             record.resize(group.record_bytes(name) + bounds, 0);
             from.exact(&mut record)?;
             if self.sequence(seq)?.tables[index].entry(number, group).is_none() {
-                // Full pages before this one may go to the file.
-                self.sequences.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?.len = position;
                 let page = self.page_to_read(index, number, len)?;
                 let mut entry = Entry::default();
                 entry.set(name, Some(page));
@@ -154,7 +148,8 @@ impl PagedCache {
             // Whatever is before the sinks' end is saved as sinks.
             false => group.visible_from(len).max(group.sinks).min(len).max(held.unwrap_or(0)),
         };
-        usize::try_from(oldest).ok().filter(|&oldest| oldest <= visible).ok_or_else(|| {
+        let oldest = usize::try_from(oldest).ok().filter(|&oldest| oldest <= visible);
+        oldest.map(|oldest| begins_at(oldest, group)).ok_or_else(|| {
             saved(format!("it lacks positions from {visible} on that a query at {len} sees"))
         })
     }

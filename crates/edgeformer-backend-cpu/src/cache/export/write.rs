@@ -3,7 +3,7 @@ use std::io::Write;
 use edgeformer_core::{Result, SequenceId};
 
 use super::stream::Hashing;
-use super::{MAGIC, VERSION, positions};
+use super::{MAGIC, VERSION, begins_at, positions};
 use crate::cache::layout::FormLayout;
 use crate::cache::pages::PageId;
 use crate::cache::{PagedCache, Sequence};
@@ -72,9 +72,9 @@ impl PagedCache {
     /// The oldest position behind the sinks that is saved. What a window has passed but a page
     /// still holds stays behind: it is there by chance.
     fn saved_from(&self, group: usize, sequence: &Sequence) -> usize {
-        let table = &sequence.tables[group];
-        let needed = table.needed_from(sequence.len, &self.layout.groups[group]);
-        needed.max(table.from()).min(sequence.len)
+        let (table, group) = (&sequence.tables[group], &self.layout.groups[group]);
+        let needed = table.needed_from(sequence.len, group);
+        begins_at(needed.max(table.from()).min(sequence.len), group)
     }
 
     /// A page's bytes, wherever it is.

@@ -61,11 +61,13 @@ impl Layout {
             self.apply(options, Some(pages as usize * page));
             self.bytes_limit() <= budget
         };
-        if !fits(1) {
+        // A cold page is made of a closed one: some query must see it closed before it is cold.
+        let least = if page == 1 { 2 } else { 1 };
+        if !fits(least) {
             return Err(too_small(budget, self.bytes_limit().min(everything), ""));
         }
         // The most hot pages that fit, between one that do and one more than there are.
-        let (mut most, mut too_many) = (1, pages.unwrap_or(1).max(1) + 1);
+        let (mut most, mut too_many) = (least, pages.unwrap_or(least).max(least) + 1);
         while too_many - most > 1 {
             let middle = most + (too_many - most) / 2;
             if fits(middle) { most = middle } else { too_many = middle }
