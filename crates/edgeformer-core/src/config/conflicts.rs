@@ -49,7 +49,10 @@ impl Config {
             }
             (Some(policy), Some(_)) => policy,
         };
+        let quantized = |format: Option<CacheFormat>| format.is_some_and(CacheFormat::is_quantized);
         let others = [
+            ("a quantized cache_type_k", quantized(self.cache_type_k)),
+            ("a quantized cache_type_v", quantized(self.cache_type_v)),
             ("window", self.window.is_some()),
             ("sinks", self.sinks.is_some_and(|sinks| sinks > 0)),
             ("attend_pages", self.attend_pages.is_some()),
@@ -134,6 +137,11 @@ mod tests {
             config.window = Some(WindowSetting::Tokens(64));
         });
         assert!(told.contains("evict snapkv and window"), "{told}");
+        let told = refusal(|config| {
+            (config.evict, config.keep) = (Some(EvictionPolicy::H2o), Some(8));
+            config.cache_type_v = Some(CacheFormat::Q8_0);
+        });
+        assert!(told.contains("evict h2o and a quantized cache_type_v"), "{told}");
     }
 
     #[test]
