@@ -34,8 +34,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Steps of each mode that are counted; fewer where an emulator runs them.
-const STEPS: usize = if cfg!(target_arch = "x86_64") { 1000 } else { 60 };
+/// Whether steps take their time: elsewhere an emulator runs them.
+const NATIVE: bool = cfg!(target_arch = "x86_64");
+/// Steps of each mode that are counted.
+const STEPS: usize = if NATIVE { 1000 } else { 60 };
+/// Steps before, in which everything is used once: the context is full and begun anew.
+const WARM: usize = if NATIVE { 2 * CONTEXT + 41 } else { CONTEXT + 21 };
 /// Tokens that a sequence of the tests may hold.
 const CONTEXT: usize = 256;
 
@@ -98,7 +102,7 @@ impl Steps {
 
     /// What `STEPS` steps allocate once everything was used before.
     fn warm(mut self, mode: Mode) -> usize {
-        self.take(mode, 2 * CONTEXT + 41);
+        self.take(mode, WARM);
         self.counted = 0;
         self.take(mode, STEPS);
         self.counted
