@@ -100,10 +100,10 @@ impl Attention for Absorbed<'_> {
             for (row, mixed) in mixed.chunks_exact_mut(rank).enumerate() {
                 let query = row * self.jobs.heads + index;
                 mixed.copy_from_slice(&sums.values[query * rank..][..rank]);
-                if let Some(group) = self.rotation {
-                    // A sum of rotated latents is the rotated sum, and the rotation its own inverse.
-                    self.kernels.hadamard(mixed, group);
-                }
+            }
+            if let Some(group) = self.rotation {
+                // A sum of rotated latents is the rotated sum, and the rotation its own inverse.
+                self.kernels.hadamard(mixed, group);
             }
             let up = &up.values[block * self.jobs.heads + index];
             let mut own = ColumnsMut::new(RowsMut::new(values, value_dim));

@@ -20,19 +20,12 @@ use crate::cache::Hashing;
 impl Watch {
     /// Writes what is remembered of a sequence of `len` tokens.
     pub fn write(&self, sequence: SequenceId, len: usize, to: &mut dyn Write) -> Result<()> {
-        if !self.is_saved() {
-            return Ok(());
-        }
+        let Some(is_known) = self.knows(sequence) else { return Ok(()) };
         let mut to = Hashing::new(to);
+        to.number(usize::from(is_known))?;
         match self {
-            Self::Windows(windows) => {
-                to.number(usize::from(windows.knows(sequence)))?;
-                windows.write(sequence, &mut to)?;
-            }
-            Self::Votes(votes) => {
-                to.number(usize::from(votes.knows(sequence)))?;
-                votes.write(sequence, len, &mut to)?;
-            }
+            Self::Windows(windows) => windows.write(sequence, &mut to)?,
+            Self::Votes(votes) => votes.write(sequence, len, &mut to)?,
             Self::Nothing | Self::Mass { .. } => {}
         }
         to.finish()
@@ -43,7 +36,7 @@ impl Watch {
     /// # Errors
     /// If it is damaged or cut.
     pub fn read(&mut self, sequence: SequenceId, len: usize, from: &mut dyn Read) -> Result<()> {
-        if !self.is_saved() {
+        if self.knows(sequence).is_none() {
             return Ok(());
         }
         let mut from = Hashing::new(from);
@@ -56,8 +49,12 @@ impl Watch {
         from.finish()
     }
 
-    /// Whether sequences go on by what is remembered of them.
-    fn is_saved(&self) -> bool {
-        matches!(self, Self::Windows(_) | Self::Votes(_))
+    /// Whether anything is remembered of a sequence; `None` where sequences go on without.
+    fn knows(&self, sequence: SequenceId) -> Option<bool> {
+        match self {
+            Self::Nothing | Self::Mass { .. } => None,
+            Self::Windows(windows) => Some(windows.knows(sequence)),
+            Self::Votes(votes) => Some(votes.knows(sequence)),
+        }
     }
 }
