@@ -3,7 +3,7 @@
 use crate::bench::{Stop, ensure};
 
 /// The distance from `expected` over its length: `|found - expected| / |expected|`.
-pub(crate) fn relative_l2(found: &[f32], expected: &[f64]) -> f64 {
+pub fn relative_l2(found: &[f32], expected: &[f64]) -> f64 {
     let sum =
         |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
     let distance =

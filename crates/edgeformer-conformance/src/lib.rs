@@ -38,6 +38,7 @@ mod suite;
 pub mod reference;
 
 pub use bench::{Bench, Stop};
+pub use compare::relative_l2;
 pub use random::random_model;
 pub use shared::shared;
 pub use suite::{Case, Entry, Group, Known, Report, Suite, Verdict};

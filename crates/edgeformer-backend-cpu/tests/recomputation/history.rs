@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use edgeformer_backend_cpu::{CpuBackend, CpuOptions};
 use edgeformer_conformance::reference::evaluate_seeing;
+use edgeformer_conformance::relative_l2;
 use edgeformer_core::{
     Backend, CacheFormat, CompileOptions, Error, Input, Model, Outputs, Program, SequenceId,
     Session, SessionOptions, Span, Step, Tiers, Want, Window,
@@ -316,12 +317,8 @@ impl History {
             let (context, seen) = (self.options.context, &self.options.visibility);
             let expected =
                 evaluate_seeing(&self.model, Input::Tokens(tokens), context, seen).unwrap();
-            let (mut error, mut length) = (0.0, 0.0);
-            for (&found, &expected) in found.iter().zip(expected.data()) {
-                error += (f64::from(found) - expected).powi(2);
-                length += expected.powi(2);
-            }
-            assert!(error.sqrt() <= 1e-4 * length.sqrt(), "off by {}", (error / length).sqrt());
+            let error = relative_l2(&found, expected.data());
+            assert!(error <= 1e-4, "off by {error}");
         }
     }
 }

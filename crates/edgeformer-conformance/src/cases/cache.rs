@@ -195,18 +195,23 @@ fn import_refused(lab: &mut Lab) -> Result<(), Stop> {
     let mut file = Vec::new();
     lab.session.cache().export(seq, &mut file)?;
     let before = lab.session.cache().usage();
-    let step = (file.len() / 61).max(1);
-    for place in (0..file.len()).step_by(step) {
-        let cut = lab.session.cache().import(&mut &file[..place]);
-        ensure(cut.is_err(), || format!("a file cut at byte {place} is read"))?;
-        file[place] ^= 0x10;
-        let flipped = lab.session.cache().import(&mut file.as_slice());
-        ensure(flipped.is_err(), || format!("a file with a flipped bit in byte {place} is read"))?;
-        file[place] ^= 0x10;
-    }
+    refuses_damaged(lab.session.as_mut(), &mut file)?;
     let after = lab.session.cache().usage();
     ensure(before == after, || format!("refused files change {before:?} to {after:?}"))?;
     lab.goes_on(seq, &past)
+}
+
+/// No saved sequence is read that was cut or has a flipped bit, wherever that is.
+pub(super) fn refuses_damaged(session: &mut dyn Session, file: &mut [u8]) -> Result<(), Stop> {
+    for place in (0..file.len()).step_by((file.len() / 61).max(1)).chain([file.len() - 1]) {
+        let cut = session.cache().import(&mut &file[..place]);
+        ensure(cut.is_err(), || format!("a file cut at byte {place} is read"))?;
+        file[place] ^= 0x10;
+        let flipped = session.cache().import(&mut &*file);
+        ensure(flipped.is_err(), || format!("a file with a flipped bit in byte {place} is read"))?;
+        file[place] ^= 0x10;
+    }
+    Ok(())
 }
 
 /// Far beyond a window and many pages.

@@ -9,6 +9,7 @@ use edgeformer_core::{
     SessionOptions, Visibility, Window,
 };
 
+use super::cache::refuses_damaged;
 use super::graphs::{VOCABULARY, two_full_layers, two_latent_layers, two_layers};
 use crate::bench::{Bench, Stop, ensure, exact};
 use crate::compare::{near, same_bits};
@@ -213,14 +214,7 @@ fn saved(bench: &Bench<'_>, visibility: &Visibility) -> Result<(), Stop> {
     extend(session.as_mut(), sequence, &past, 50)?;
     let mut file = Vec::new();
     session.cache().export(sequence, &mut file)?;
-    for place in (0..file.len()).step_by((file.len() / 61).max(1)).chain([file.len() - 1]) {
-        let cut = session.cache().import(&mut &file[..place]);
-        ensure(cut.is_err(), || format!("a file cut at byte {place} is read"))?;
-        file[place] ^= 0x10;
-        let flipped = session.cache().import(&mut file.as_slice());
-        ensure(flipped.is_err(), || format!("a file with a flipped bit in byte {place} is read"))?;
-        file[place] ^= 0x10;
-    }
+    refuses_damaged(session.as_mut(), &mut file)?;
     let sequences = session.cache().usage().sequences;
     ensure(sequences == 1, || format!("refused files leave {sequences} sequences"))?;
     let copy = session.cache().import(&mut file.as_slice())?;
