@@ -13,12 +13,13 @@ pub(super) const GROUP: usize = 8;
 ///
 /// Element `i` of block `b` is `scales[b] * codes[32 * b + i]`, with codes in -127..=127 and the
 /// scale a 127th of the largest magnitude. A block with a NaN or an infinity has the scale NaN.
-/// For formats with minima, `low_sums[b]` and `high_sums[b]` are the sums of the first and of the
-/// last 16 elements.
+/// For formats with minima, `sums[b]` is the sum of the block's elements, `low_sums[b]` and
+/// `high_sums[b]` are those of the first and of the last 16.
 #[derive(Debug, Clone, Copy)]
 pub struct Q8Rows<'a> {
     codes: &'a [i8],
     scales: &'a [f32],
+    sums: &'a [f32],
     low_sums: &'a [f32],
     high_sums: &'a [f32],
     columns: usize,
@@ -32,6 +33,8 @@ pub(super) struct Q8Row<'a> {
     /// A scale a block, zeros behind.
     pub scales: &'a [f32],
     /// A sum a block, zeros behind.
+    pub sums: &'a [f32],
+    /// A sum a block, zeros behind.
     pub low_sums: &'a [f32],
     /// A sum a block, zeros behind.
     pub high_sums: &'a [f32],
@@ -43,6 +46,8 @@ pub(super) struct Q8RowMut<'a> {
     pub codes: &'a mut [i8],
     /// A scale a block; what is behind stays zero.
     pub scales: &'a mut [f32],
+    /// A sum a block; what is behind stays zero.
+    pub sums: &'a mut [f32],
     /// A sum a block; what is behind stays zero.
     pub low_sums: &'a mut [f32],
     /// A sum a block; what is behind stays zero.
@@ -75,6 +80,7 @@ impl<'a> Q8Rows<'a> {
         Self {
             codes: &self.codes[first * self.columns..][..count * self.columns],
             scales: part(self.scales),
+            sums: part(self.sums),
             low_sums: part(self.low_sums),
             high_sums: part(self.high_sums),
             columns: self.columns,
@@ -87,6 +93,7 @@ impl<'a> Q8Rows<'a> {
         Q8Row {
             codes: row.codes,
             scales: row.scales,
+            sums: row.sums,
             low_sums: row.low_sums,
             high_sums: row.high_sums,
         }
@@ -97,7 +104,7 @@ impl<'a> Q8Rows<'a> {
 #[derive(Debug, Default)]
 pub struct Q8Buffer {
     codes: Vec<i8>,
-    /// Scales, low sums, high sums of all rows, one after the other.
+    /// Scales, sums, low sums, high sums of all rows, one after the other.
     floats: Vec<f32>,
     columns: usize,
 }
@@ -105,7 +112,7 @@ pub struct Q8Buffer {
 impl Q8Buffer {
     /// Bytes that `rows` rows of `columns` take.
     pub fn bytes(rows: usize, columns: usize) -> usize {
-        rows * (columns + 3 * size_of::<f32>() * padded_blocks(columns))
+        rows * (columns + 4 * size_of::<f32>() * padded_blocks(columns))
     }
 
     /// Makes room for `rows` rows of `columns` and lends it to be filled, by several threads if
@@ -122,10 +129,11 @@ impl Q8Buffer {
         self.columns = columns;
         self.codes.resize(rows * columns, 0);
         self.floats.clear(); // what pads the rows must be zero
-        self.floats.resize(3 * floats, 0.0);
+        self.floats.resize(4 * floats, 0.0);
         let (scales, sums) = self.floats.split_at_mut(floats);
-        let (low_sums, high_sums) = sums.split_at_mut(floats);
-        Q8RowsMut { codes: &mut self.codes, scales, low_sums, high_sums, columns }
+        let (sums, halves) = sums.split_at_mut(floats);
+        let (low_sums, high_sums) = halves.split_at_mut(floats);
+        Q8RowsMut { codes: &mut self.codes, scales, sums, low_sums, high_sums, columns }
     }
 
     /// Bytes that it holds, in use or not.
@@ -137,9 +145,10 @@ impl Q8Buffer {
     /// The rows.
     pub fn view(&self) -> Q8Rows<'_> {
         let columns = self.columns.max(1);
-        let (scales, sums) = self.floats.split_at(self.floats.len() / 3);
-        let (low_sums, high_sums) = sums.split_at(sums.len() / 2);
-        Q8Rows { codes: &self.codes, scales, low_sums, high_sums, columns }
+        let (totals, halves) = self.floats.split_at(self.floats.len() / 2);
+        let (scales, sums) = totals.split_at(totals.len() / 2);
+        let (low_sums, high_sums) = halves.split_at(halves.len() / 2);
+        Q8Rows { codes: &self.codes, scales, sums, low_sums, high_sums, columns }
     }
 }
 
@@ -148,6 +157,7 @@ impl Q8Buffer {
 pub struct Q8RowsMut<'a> {
     codes: &'a mut [i8],
     scales: &'a mut [f32],
+    sums: &'a mut [f32],
     low_sums: &'a mut [f32],
     high_sums: &'a mut [f32],
     columns: usize,
@@ -167,14 +177,16 @@ impl<'a> Q8RowsMut<'a> {
         let blocks = rows * padded_blocks(self.columns);
         let (codes, codes_rest) = self.codes.split_at_mut(rows * self.columns);
         let (scales, scales_rest) = self.scales.split_at_mut(blocks);
+        let (sums, sums_rest) = self.sums.split_at_mut(blocks);
         let (low_sums, low_rest) = self.low_sums.split_at_mut(blocks);
         let (high_sums, high_rest) = self.high_sums.split_at_mut(blocks);
         let columns = self.columns;
         (
-            Self { codes, scales, low_sums, high_sums, columns },
+            Self { codes, scales, sums, low_sums, high_sums, columns },
             Self {
                 codes: codes_rest,
                 scales: scales_rest,
+                sums: sums_rest,
                 low_sums: low_rest,
                 high_sums: high_rest,
                 columns,
@@ -210,15 +222,16 @@ impl<'a> Q8RowsMut<'a> {
     pub fn quantize(self, kernels: &Kernels, rows: Rows<'_>) {
         assert_eq!((rows.len(), rows.width()), (self.len(), self.columns), "rows of another shape");
         let blocks = padded_blocks(self.columns);
-        let sums =
+        let halves =
             self.low_sums.chunks_exact_mut(blocks).zip(self.high_sums.chunks_exact_mut(blocks));
+        let sums = self.sums.chunks_exact_mut(blocks).zip(halves);
         let outs = self
             .codes
             .chunks_exact_mut(self.columns)
             .zip(self.scales.chunks_exact_mut(blocks))
             .zip(sums);
-        for (values, ((codes, scales), (low_sums, high_sums))) in rows.iter().zip(outs) {
-            kernels.quantize_row(values, Q8RowMut { codes, scales, low_sums, high_sums });
+        for (values, ((codes, scales), (sums, (low_sums, high_sums)))) in rows.iter().zip(outs) {
+            kernels.quantize_row(values, Q8RowMut { codes, scales, sums, low_sums, high_sums });
         }
     }
 }

@@ -3,6 +3,7 @@ use edgeformer_core::graph::Activation;
 
 use super::kv::KvKernels;
 use super::matmul::MatmulFn;
+use super::packed::{PackedKernel, PanelLayout};
 use super::q8::Q8RowMut;
 use super::{Isa, MatmulKernel, scalar};
 
@@ -13,6 +14,8 @@ use super::{Isa, MatmulKernel, scalar};
 pub struct Kernels {
     pub(super) isa: Isa,
     pub(super) matmul: fn(Format) -> MatmulFn,
+    /// Products of panels; `None` for formats whose rows serve as the file holds them.
+    pub(super) packed: fn(Format) -> Option<MatmulFn>,
     pub(super) quantize_row: unsafe fn(&[f32], Q8RowMut<'_>),
     pub(super) axpy_f32: unsafe fn(f32, &[f32], &mut [f32]),
     pub(super) rms_norm: unsafe fn(&[f32], &Affine<'_>, f32, &mut [f32]),
@@ -65,11 +68,19 @@ impl Kernels {
         MatmulKernel::new(format, (self.matmul)(format))
     }
 
+    /// The product of panels for weights of a format; `None` where there is none, or no panel of
+    /// rows of `columns`.
+    pub fn packed(&self, format: Format, columns: usize) -> Option<PackedKernel> {
+        let layout = PanelLayout::new(format, columns)?;
+        Some(PackedKernel::new(layout, (self.packed)(format)?))
+    }
+
     /// One row of activations to 8 bits.
     pub(super) fn quantize_row(&self, values: &[f32], out: Q8RowMut<'_>) {
         assert_eq!(values.len(), out.codes.len());
         let blocks = values.len() / super::q8::BLOCK;
-        assert!(blocks <= out.scales.len().min(out.low_sums.len()).min(out.high_sums.len()));
+        let room = [out.scales.len(), out.sums.len(), out.low_sums.len(), out.high_sums.len()];
+        assert!(room.iter().all(|&room| blocks <= room));
         // SAFETY: the machine has `self.isa`; the lengths were checked.
         unsafe { (self.quantize_row)(values, out) }
     }

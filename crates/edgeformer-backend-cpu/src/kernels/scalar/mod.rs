@@ -22,6 +22,7 @@ pub struct Token;
 pub(super) static TABLE: Kernels = Kernels {
     isa: Isa::Scalar(Token),
     matmul,
+    packed: |_| None,
     quantize_row: quantized::quantize_row,
     axpy_f32: elementwise::axpy_f32,
     rms_norm: reduce::rms_norm,

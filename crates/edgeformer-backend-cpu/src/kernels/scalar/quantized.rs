@@ -61,6 +61,7 @@ pub(super) fn quantize_row(values: &[f32], out: Q8RowMut<'_>) {
         let sum =
             |codes: &[i8]| scale * codes.iter().map(|&code| i32::from(code)).sum::<i32>() as f32;
         out.scales[index] = scale;
+        out.sums[index] = sum(codes);
         out.low_sums[index] = sum(&codes[..16]);
         out.high_sums[index] = sum(&codes[16..]);
     }

@@ -2,7 +2,7 @@ use edgeformer_core::{Format, Rows};
 use proptest::prelude::*;
 
 use super::sample::{Sample, with_scales};
-use super::{assert_same_bits, product, quantize, tables};
+use super::{Form, assert_same_bits, forms, product, quantize, tables};
 use crate::kernels::{Kernels, Q8Buffer};
 
 const QUANTIZED: [Format; 12] = [
@@ -77,8 +77,10 @@ fn assert_exact(format: Format, weights: &[u8], x: Rows<'_>, rows: usize) {
     let mut decoded = vec![0.0; rows * columns];
     format.dequantize(weights, &mut decoded).unwrap();
     let magnitudes = magnitudes(format, weights, &decoded);
-    for kernels in tables() {
-        let got = product(kernels, format, weights, x, rows);
+    let cases = tables()
+        .flat_map(|kernels| forms(kernels, format, columns).map(move |form| (kernels, form)));
+    for (kernels, form) in cases {
+        let got = product(kernels, format, form, weights, x, rows);
         let seen = seen(kernels, x);
         for (token, x) in seen.chunks_exact(columns).enumerate() {
             for row in 0..rows {
@@ -92,7 +94,7 @@ fn assert_exact(format: Format, weights: &[u8], x: Rows<'_>, rows: usize) {
                 let error = (f64::from(got[token * rows + row]) - exact).abs();
                 assert!(
                     error <= bound,
-                    "{kernels:?} {format}: token {token}, row {row}: {} is not {exact} (bound {bound})",
+                    "{kernels:?} {format} {form:?}: token {token}, row {row}: {} is not {exact} (bound {bound})",
                     got[token * rows + row],
                 );
             }
@@ -114,7 +116,7 @@ proptest! {
 
     #[test]
     fn products_are_exact_but_for_f32_roundings(
-        format in format(), size in 0..20usize, rows in 1..10usize, tokens in 1..7usize,
+        format in format(), size in 0..20usize, rows in 1..40usize, tokens in 1..7usize,
         seed: u64,
     ) {
         let columns = columns(format, size);
@@ -126,7 +128,7 @@ proptest! {
 
     #[test]
     fn a_result_depends_on_its_row_and_token_alone(
-        format in format(), size in 0..20usize, rows in 1..10usize, tokens in 1..40usize,
+        format in format(), size in 0..20usize, rows in 1..40usize, tokens in 1..70usize,
         seed: u64,
     ) {
         let columns = columns(format, size);
@@ -149,7 +151,8 @@ proptest! {
         let mut decoded = vec![0.0; rows * columns];
         format.dequantize(&weights, &mut decoded).unwrap();
         for kernels in tables() {
-            let got = product(kernels, format, &weights, Rows::new(&x, columns), rows);
+            let got =
+                product(kernels, format, Form::Rows, &weights, Rows::new(&x, columns), rows);
             for (got, weights) in got.iter().zip(decoded.chunks_exact(columns)) {
                 let exact: f64 = weights.iter().zip(&x).map(|(&w, &x)| f64::from(w * x)).sum();
                 // Scales are at most 1/127; a hundredth is left for all f32 roundings.
@@ -193,7 +196,10 @@ fn what_is_not_finite_shows() {
         let mut x = vec![1.0; 64];
         x[40] = bad;
         for kernels in tables() {
-            assert!(product(kernels, Format::Q4_0, &weights, Rows::new(&x, 64), 1)[0].is_nan());
+            for form in forms(kernels, Format::Q4_0, 64) {
+                let got = product(kernels, Format::Q4_0, form, &weights, Rows::new(&x, 64), 1);
+                assert!(got[0].is_nan());
+            }
         }
     }
 }

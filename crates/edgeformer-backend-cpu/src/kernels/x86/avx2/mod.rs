@@ -7,6 +7,7 @@ mod elementwise;
 mod float;
 mod kv;
 mod math;
+mod packed;
 mod panel;
 mod quantized;
 mod reduce;
@@ -41,6 +42,7 @@ pub fn table(_proof: Token) -> &'static Kernels {
 static TABLE: Kernels = Kernels {
     isa: Isa::Avx2(Token(())),
     matmul,
+    packed: packed::matmul,
     quantize_row: quantized::quantize_row,
     axpy_f32: elementwise::axpy_f32,
     rms_norm: reduce::rms_norm,

@@ -228,6 +228,7 @@ pub(super) fn quantize_row(values: &[f32], out: Q8RowMut<'_>) {
     for (index, (values, codes)) in values.iter().zip(codes).enumerate() {
         let (scale, sums) = quantize_block(values, codes);
         out.scales[index] = scale;
+        out.sums[index] = scale * (sums[0] + sums[1]) as f32;
         out.low_sums[index] = scale * sums[0] as f32;
         out.high_sums[index] = scale * sums[1] as f32;
     }

@@ -1,0 +1,34 @@
+//! Weights in panels: sixteen rows interleaved, so that one vector holds the same columns of
+//! neighbouring rows, and a product needs no sum across lanes.
+//!
+//! A panel of a quantized format is its codes, block after block of 32 columns, then its scales.
+//! Codes come in *lines* of 64 bytes: four bytes a row, one cache line, always aligned. With `s`
+//! for four neighbouring columns (`s` = 0..8 in a block):
+//!
+//! | bits | lines of a block | byte `j` of a row |
+//! |---|---|---|
+//! | 4 | 4 | line `i`: column `4i + j` in the low half, `4i + j + 16` in the high half |
+//! | 5 | 4, then 1 | as 4 bits; in the last, bit `s` is the highest of column `4s + j` |
+//! | 6 | 4, then 2 | as 4 bits; in line `4 + h`, bits `2t` and up are the highest of `16h + 4t + j` |
+//! | 8 | 8 | line `s`: column `4s + j` |
+//!
+//! Codes stay as the file holds them, unsigned below 8 bits. Behind all blocks, for every
+//! super-block of 256 columns (of formats that have them) the sixteen shared f16 numbers, and for
+//! every block the sixteen scales, then the sixteen minima or the scales of its second half.
+//!
+//! A panel of a float format is column after column, sixteen elements each.
+//!
+//! The last panel of a matrix may have rows of zeros. Packing loses nothing: [`decode_row`] gives
+//! the file's values.
+
+mod decode;
+mod kernel;
+mod layout;
+mod pack;
+
+pub use decode::decode_row;
+pub use kernel::PackedKernel;
+pub use layout::{PANEL_ROWS, PanelLayout};
+pub use pack::pack_panel;
+
+pub(super) use layout::{BLOCK, LINE, SUPER};

@@ -1,0 +1,165 @@
+//! Scales and minima of a block.
+
+use std::arch::x86_64::*;
+
+use super::ROWS;
+
+/// Blocks of a super-block.
+const BLOCKS: usize = 8;
+
+/// The scales of a block, a lane a row.
+#[derive(Clone, Copy)]
+pub(super) struct Scales {
+    /// Of the first and the last 16 columns; equal for formats with one scale a block.
+    pub halves: [__m256; 2],
+    /// What the sum of the activations is multiplied with, for formats with minima.
+    pub plus: __m256,
+}
+
+/// How scales are stored.
+pub(super) trait Scaling {
+    /// Whether a block has two scales.
+    const HALVES: bool = false;
+    /// Whether there are minima.
+    const MINIMA: bool = false;
+
+    /// The scales of block `index`, of the first or the last eight rows.
+    ///
+    /// # Safety
+    /// The machine has AVX2, FMA and F16C; `scales` points to the scales of a panel that has such
+    /// a block; `half` is below two.
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales;
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn symmetric(halves: [__m256; 2]) -> Scales {
+    Scales { halves, plus: _mm256_setzero_ps() }
+}
+
+/// An f16 scale a block.
+pub(super) struct OneScale;
+
+impl Scaling for OneScale {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
+        // SAFETY: every block has sixteen scales.
+        symmetric([unsafe { halves(scales, 32 * index, half) }; 2])
+    }
+}
+
+/// An f16 scale and an f16 minimum a block.
+pub(super) struct ScaleAndMinimum;
+
+impl Scaling for ScaleAndMinimum {
+    const MINIMA: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
+        // SAFETY: every block has sixteen scales and sixteen minima.
+        let (scale, plus) = unsafe {
+            (halves(scales, 64 * index, half), halves(scales, 64 * index + 32, half))
+        };
+        Scales { halves: [scale; 2], plus }
+    }
+}
+
+/// The 6-bit scales and minima of Q4_K and Q5_K.
+pub(super) struct SuperBlock;
+
+impl Scaling for SuperBlock {
+    const MINIMA: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
+        let start = index / BLOCKS * (64 + BLOCKS * 32);
+        let block = start + 64 + index % BLOCKS * 32;
+        // SAFETY: every super-block has two times sixteen f16 numbers, then every block two times
+        // sixteen bytes.
+        unsafe {
+            let scale = _mm256_mul_ps(halves(scales, start, half), unsigned(scales, block, half));
+            let shared = halves(scales, start + 32, half);
+            let minimum = _mm256_mul_ps(shared, unsigned(scales, block + 16, half));
+            let plus = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0));
+            Scales { halves: [scale; 2], plus }
+        }
+    }
+}
+
+/// The 8-bit scales of Q6_K, one for 16 columns.
+pub(super) struct Sixteenths;
+
+impl Scaling for Sixteenths {
+    const HALVES: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
+        let start = index / BLOCKS * (32 + BLOCKS * 32);
+        let block = start + 32 + index % BLOCKS * 32;
+        // SAFETY: every super-block has sixteen f16 numbers, then every block two times sixteen
+        // bytes.
+        unsafe {
+            let shared = halves(scales, start, half);
+            symmetric([
+                _mm256_mul_ps(shared, signed(scales, block, half)),
+                _mm256_mul_ps(shared, signed(scales, block + 16, half)),
+            ])
+        }
+    }
+}
+
+/// The 6-bit scales of IQ4_XS.
+pub(super) struct Book256;
+
+impl Scaling for Book256 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
+        let start = index / BLOCKS * (32 + BLOCKS * 16);
+        let block = start + 32 + index % BLOCKS * 16;
+        // SAFETY: every super-block has sixteen f16 numbers, then every block sixteen bytes.
+        let scale = unsafe {
+            _mm256_mul_ps(halves(scales, start, half), signed(scales, block, half))
+        };
+        symmetric([scale; 2])
+    }
+}
+
+/// Eight of the sixteen f16 numbers at an offset.
+///
+/// # Safety
+/// There are sixteen, and `half` is below two.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn halves(scales: *const u8, offset: usize, half: usize) -> __m256 {
+    // SAFETY: 16 bytes are readable there; no alignment is needed.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(scales.add(offset + half * 2 * ROWS).cast()) })
+}
+
+/// Eight of the sixteen unsigned bytes at an offset.
+///
+/// # Safety
+/// There are sixteen, and `half` is below two.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn unsigned(scales: *const u8, offset: usize, half: usize) -> __m256 {
+    // SAFETY: 8 bytes are readable there; no alignment is needed.
+    let bytes = unsafe { _mm_loadl_epi64(scales.add(offset + half * ROWS).cast()) };
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
+}
+
+/// Eight of the sixteen signed bytes at an offset.
+///
+/// # Safety
+/// There are sixteen, and `half` is below two.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn signed(scales: *const u8, offset: usize, half: usize) -> __m256 {
+    // SAFETY: 8 bytes are readable there; no alignment is needed.
+    let bytes = unsafe { _mm_loadl_epi64(scales.add(offset + half * ROWS).cast()) };
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+}

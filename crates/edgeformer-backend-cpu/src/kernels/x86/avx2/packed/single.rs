@@ -1,0 +1,70 @@
+//! One token.
+//!
+//! Several panels are read side by side: as many streams let a core take more of the memory's
+//! bandwidth than one does.
+
+use std::arch::x86_64::*;
+
+use super::codes::Bits;
+use super::dot::{Token, add_block};
+use super::scales::Scaling;
+use super::{Panel, Panels, ROWS};
+use crate::kernels::Q8Rows;
+use crate::kernels::packed::PANEL_ROWS;
+use crate::kernels::x86::avx2::vector;
+
+/// Panels that are read at the same time.
+const STREAMS: usize = 2;
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
+    panels: &Panels<'_>,
+    x: Q8Rows<'_>,
+    out: &mut [f32],
+) {
+    let token = Token::new(x, 0);
+    for (index, out) in out.chunks_mut(STREAMS * PANEL_ROWS).enumerate() {
+        let first = index * STREAMS;
+        // SAFETY: the panels and the token have so many blocks.
+        unsafe {
+            if first + STREAMS <= panels.len() {
+                let streams = std::array::from_fn(|stream| panels.get(first + stream));
+                multiply::<B, S, OFFSET, STREAMS>(streams, panels.blocks, token, out);
+            } else {
+                multiply::<B, S, OFFSET, 1>([panels.get(first)], panels.blocks, token, out);
+            }
+        }
+    }
+}
+
+/// Multiplies `P` panels of `blocks` blocks with the token.
+///
+/// # Safety
+/// The panels and the token have so many blocks.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
+    panels: [Panel; P],
+    blocks: usize,
+    token: Token,
+    out: &mut [f32],
+) {
+    let mut lanes = [[[_mm256_setzero_ps()]; 2]; P];
+    for index in 0..blocks {
+        for (panel, lanes) in panels.iter().zip(&mut lanes) {
+            for (half, lanes) in lanes.iter_mut().enumerate() {
+                // SAFETY: the panel and the token have block `index`; this function runs, so the
+                // machine has the features.
+                unsafe {
+                    let codes = B::codes(panel.block::<B>(index), half);
+                    let scales = S::scales(panel.scales, index, half);
+                    add_block::<B, S, OFFSET, 1>(&codes, &scales, &[token], index, lanes);
+                }
+            }
+        }
+    }
+    for ([lanes], out) in lanes.as_flattened().iter().zip(out.chunks_mut(ROWS)) {
+        vector::store_some(*lanes, out);
+    }
+}
