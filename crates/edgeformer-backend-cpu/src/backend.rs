@@ -83,7 +83,7 @@ impl Backend for CpuBackend {
         compile: &CompileOptions,
         session: &SessionOptions,
     ) -> Result<Footprint> {
-        program::plan(model, threads(compile)?, session)
+        program::plan(model, self.kernels, threads(compile)?, compile.repack, session)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
@@ -92,7 +92,7 @@ impl Backend for CpuBackend {
     }
 
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
-        Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?)?))
+        Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?, options.repack)?))
     }
 }
 

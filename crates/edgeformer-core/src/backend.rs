@@ -85,11 +85,14 @@ pub struct CompileOptions {
     pub device: String,
     /// Threads that work on a step; `None` lets the backend choose.
     pub threads: Option<usize>,
+    /// Whether weights are rearranged for speed, where the backend has a faster layout than the
+    /// file's. Otherwise they are used in place.
+    pub repack: bool,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { device: "cpu".into(), threads: None }
+        Self { device: "cpu".into(), threads: None, repack: true }
     }
 }
 

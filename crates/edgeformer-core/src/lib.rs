@@ -35,7 +35,7 @@ pub use quant::Format;
 pub use registry::{Choice, Refusal, Registry, Selection};
 pub use rows::{Rows, RowsMut};
 pub use step::{Input, Outputs, Span, Step, Want};
-pub use tensor::{Model, Tensor, Weight, Weights};
+pub use tensor::{Backing, Model, Tensor, Weight, Weights};
 pub use visibility::{
     AttentionMass, Eviction, EvictionPolicy, HeadWindows, LatentForm, SlotMass, Tiers, Visibility,
     Window,

@@ -2,37 +2,80 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::Mmap;
+use edgeformer_core::Backing;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::{Error, Result};
 
-/// Maps a regular file into memory, read-only. Slices of the result are reference-counted: the
-/// file stays mapped until the last of them is gone.
-///
-/// The file must not be shortened or changed while it is mapped; programs that replace a model
-/// do so by renaming a new file over it, as [`crate::atomic`] does.
+/// A regular file mapped into memory, read-only.
+#[derive(Debug, Clone)]
+pub(crate) struct MappedFile(Arc<Mmap>);
+
+impl MappedFile {
+    /// Maps a file; `None` if it is empty.
+    ///
+    /// The file must not be shortened or changed while it is mapped; programs that replace a
+    /// model do so by renaming a new file over it, as [`crate::atomic`] does.
+    ///
+    /// # Errors
+    /// If it cannot be opened or mapped, or is not a regular file.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let io = |source| Error::io(path, source);
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            let what = if metadata.is_dir() { "this is a folder" } else { "this is not a file" };
+            return Err(Error::format(path, "file", format!("{what}: name a regular file")));
+        }
+        if metadata.len() == 0 {
+            return Ok(None);
+        }
+        // SAFETY: the mapping is private to this process, read-only, and as long as the file was
+        // when it was opened. That nobody shortens or rewrites the file in place meanwhile cannot
+        // be checked; it is the documented condition of opening a model, and everything read from
+        // the mapping is treated as bytes, for which every value is valid.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        Ok(Some(Self(Arc::new(map))))
+    }
+
+    /// Its bytes. The file stays mapped until the last slice of them is gone.
+    pub fn bytes(&self) -> Bytes {
+        Bytes::from_owner(self.clone())
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Backing for MappedFile {
+    fn release(&self, bytes: &[u8]) {
+        let own = self.0.as_ptr_range();
+        let given = bytes.as_ptr_range();
+        if bytes.is_empty() || given.start < own.start || given.end > own.end {
+            return;
+        }
+        let offset = given.start as usize - own.start as usize;
+        // A hint: what the system makes of it changes no byte.
+        // SAFETY: the range lies in the mapping, which is a read-only one of a file: pages that
+        // are dropped are read from the file again, with the same bytes.
+        let _ = unsafe {
+            self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len())
+        };
+    }
+}
+
+/// The bytes of a regular file, memory-mapped.
 ///
 /// # Errors
-/// If it cannot be opened or mapped, or is not a regular file.
+/// As [`MappedFile::open`].
 pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
-    let io = |source| Error::io(path, source);
-    let file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        let what = if metadata.is_dir() { "this is a folder" } else { "this is not a file" };
-        return Err(Error::format(path, "file", format!("{what}: name a regular file")));
-    }
-    if metadata.len() == 0 {
-        return Ok(Bytes::new());
-    }
-    // SAFETY: the mapping is private to this process, read-only, and as long as the file was
-    // when it was opened. That nobody shortens or rewrites the file in place meanwhile cannot be
-    // checked; it is the documented condition of opening a model, and everything read from the
-    // mapping is treated as bytes, for which every value is valid.
-    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-    Ok(Bytes::from_owner(map))
+    Ok(MappedFile::open(path)?.map_or_else(Bytes::new, |file| file.bytes()))
 }
 
 #[cfg(test)]
@@ -50,6 +93,20 @@ mod tests {
         let error = map_file(folder.path()).expect_err("a folder").to_string();
         assert!(error.ends_with(": file: this is a folder: name a regular file"), "{error}");
         map_file(&folder.path().join("absent")).expect_err("absent");
+    }
+
+    #[test]
+    fn released_bytes_stay_readable() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        let content: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
+        std::fs::write(&path, &content).expect("written");
+        let file = MappedFile::open(&path).expect("mapped").expect("not empty");
+        let bytes = file.bytes();
+        file.release(&bytes[5_000..90_001]);
+        file.release(&content);
+        file.release(&[]);
+        assert_eq!(bytes, content);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// Instruction set of the CPU backend; `None` is the best one found.
     pub isa: Option<String>,
+    /// Whether weights are rearranged for speed; otherwise they are used in place.
+    pub repack: bool,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
     pub context: Option<usize>,
     /// Rows of one step: the chunk in which prompts are processed; `None` is 512, down to 32
@@ -91,6 +93,7 @@ impl From<&Config> for EngineOptions {
             backend,
             threads: config.threads,
             isa: config.isa.clone(),
+            repack: !config.no_repack,
             context: config.ctx_size,
             chunk: config.ubatch_size,
             output_rows: None,

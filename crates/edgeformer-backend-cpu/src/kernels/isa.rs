@@ -1,6 +1,6 @@
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
-use super::x86::avx2;
+use super::x86::{avx2, avx512};
 
 /// An instruction set that this machine has: a value is the proof, so nothing has to be checked
 /// where it is used.
@@ -11,6 +11,9 @@ pub enum Isa {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Token),
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Token),
 }
 
 /// Why a name is not an instruction set that can be used here.
@@ -32,7 +35,7 @@ pub enum IsaError {
 
 impl Isa {
     /// Names of all kernel tables, best first, whether this machine has them or not.
-    pub const KNOWN: [&'static str; 2] = ["avx2", "scalar"];
+    pub const KNOWN: [&'static str; 3] = ["avx512", "avx2", "scalar"];
 
     /// What this machine has, best first.
     pub fn available() -> Vec<Self> {
@@ -50,6 +53,8 @@ impl Isa {
             Self::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
         }
     }
 
@@ -69,6 +74,8 @@ impl Isa {
             "scalar" => Some(Self::Scalar(scalar::Token)),
             #[cfg(target_arch = "x86_64")]
             "avx2" => avx2::Token::detect().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => avx512::Token::detect().map(Self::Avx512),
             _ => None,
         }
     }
@@ -95,7 +102,7 @@ mod tests {
     #[test]
     fn unknown_is_not_unavailable() {
         let error = Isa::from_name("avx3").unwrap_err();
-        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx2, scalar"#);
+        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx512, avx2, scalar"#);
         let unavailable = IsaError::Unavailable { name: "avx2".into() }.to_string();
         assert!(unavailable.starts_with("this machine has no avx2, use one of: "), "{unavailable}");
     }

@@ -55,6 +55,8 @@ impl Kernels {
             Isa::Scalar(_) => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) => super::x86::avx2::table(token),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(token) => super::x86::avx512::table(token),
         }
     }
 

@@ -8,7 +8,8 @@ use edgeformer_core::{Error, Graph, Model, Op, Result, Weight, graph};
 
 use super::latent::UpProjections;
 use super::linear::Linear;
-use super::matrix::{Matrix, Table};
+use super::panels::Panels;
+use super::part::{Part, Table};
 use super::rope::RopeTable;
 use super::schedule::Schedule;
 use crate::kernels::Kernels;
@@ -87,9 +88,10 @@ impl Code {
         model: &Model,
         schedule: &Schedule,
         kernels: &'static Kernels,
+        panels: &Panels,
         threads: usize,
     ) -> Result<Self> {
-        let mut compiler = Compiler { model, kernels, threads, ropes: Vec::new() };
+        let mut compiler = Compiler { model, kernels, panels, threads, ropes: Vec::new() };
         let mut instructions = Vec::with_capacity(schedule.steps.len());
         for step in &schedule.steps {
             let node = &model.graph.nodes[step.node];
@@ -119,6 +121,7 @@ pub(crate) fn rope_tables(graph: &Graph, schedule: &Schedule) -> Vec<RopeTable> 
 struct Compiler<'a> {
     model: &'a Model,
     kernels: &'static Kernels,
+    panels: &'a Panels,
     threads: usize,
     ropes: Vec<RopeTable>,
 }
@@ -135,7 +138,7 @@ impl Compiler<'_> {
             Op::Prepend { rows } => Action::Prepend(self.weight(*rows)?.to_f32()),
             Op::Linear { weight, bias } => {
                 let bias = self.vector(*bias)?;
-                Action::Linear(Linear::new(self.kernels, self.weight(*weight)?, bias, self.threads))
+                Action::Linear(self.linear(*weight, bias)?)
             }
             Op::Split { groups, widths } => {
                 Action::Split { groups: *groups, widths: widths.clone() }
@@ -176,12 +179,17 @@ impl Compiler<'_> {
         })
     }
 
+    fn linear(&self, weight: WeightId, bias: Option<Vec<f32>>) -> Result<Linear> {
+        let weight = self.weight(weight)?;
+        Ok(Linear::new(self.kernels, self.panels, weight, bias, self.threads))
+    }
+
     fn experts(&self, spec: &graph::Experts) -> Result<Experts> {
         let width = self.model.graph.weight(spec.gate).shape[2];
         let gates = self.stack(spec.gate, spec.width, spec.count)?;
         let ups = self.stack(spec.up, spec.width, spec.count)?;
         let downs = self.stack(spec.down, width, spec.count)?;
-        let linear = |matrix: Matrix| Linear::of(vec![matrix], None, self.threads);
+        let linear = |part: Part| Linear::of(vec![part], None, self.threads);
         let experts = gates.into_iter().zip(ups).zip(downs).map(|((gate, up), down)| Expert {
             gate: linear(gate),
             up: linear(up),
@@ -189,14 +197,14 @@ impl Compiler<'_> {
         });
         Ok(Experts {
             spec: *spec,
-            router: Linear::new(self.kernels, self.weight(spec.router)?, None, self.threads),
+            router: self.linear(spec.router, None)?,
             selection_bias: self.vector(spec.selection_bias)?,
             experts: experts.collect(),
         })
     }
 
-    fn stack(&self, id: WeightId, rows: usize, count: usize) -> Result<Vec<Matrix>> {
-        let stack = Matrix::stack(self.kernels, self.weight(id)?, rows);
+    fn stack(&self, id: WeightId, rows: usize, count: usize) -> Result<Vec<Part>> {
+        let stack = Part::stack(self.kernels, self.panels, self.weight(id)?, rows);
         if stack.len() == count {
             return Ok(stack);
         }
@@ -225,7 +233,7 @@ impl Compiler<'_> {
     }
 
     fn table(&self, id: WeightId) -> Result<Table> {
-        Ok(Table::new(self.kernels, self.weight(id)?))
+        Ok(Table::new(self.kernels, self.panels, self.weight(id)?))
     }
 
     fn row(&self, id: WeightId, index: usize) -> Result<Vec<f32>> {

@@ -1,13 +1,14 @@
 use edgeformer_core::Weight;
 
-use super::matrix::Matrix;
-use crate::kernels::Kernels;
+use super::panels::Panels;
+use super::part::Part;
+use crate::kernels::{Kernels, PANEL_ROWS};
 
 /// Blocks of rows that a thread should find in a large matrix: enough to even out threads of
 /// different speed.
 const TILES_PER_THREAD: usize = 8;
-/// Kernels work on groups of neighbouring rows; a tile should not cut one.
-const TILE_STEP: usize = 16;
+/// A tile does not cut a panel.
+const TILE_STEP: usize = PANEL_ROWS;
 /// Rows of a tile at most: its weights stay in the second-level cache while tokens go by.
 const TILE_LIMIT: usize = 256;
 
@@ -15,7 +16,7 @@ const TILE_LIMIT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Linear {
     /// Row blocks of the weight, each in a format of its own.
-    pub parts: Vec<Matrix>,
+    pub parts: Vec<Part>,
     pub bias: Option<Vec<f32>>,
     /// How the rows of `parts` are shared out, in order.
     pub tiles: Vec<Tile>,
@@ -37,22 +38,28 @@ pub(crate) struct Tile {
 }
 
 impl Linear {
-    pub fn new(kernels: &Kernels, weight: &Weight, bias: Option<Vec<f32>>, threads: usize) -> Self {
-        let parts = weight.parts().iter().map(|tensor| Matrix::new(kernels, tensor)).collect();
-        Self::of(parts, bias, threads)
+    pub fn new(
+        kernels: &Kernels,
+        panels: &Panels,
+        weight: &Weight,
+        bias: Option<Vec<f32>>,
+        threads: usize,
+    ) -> Self {
+        let parts = weight.parts().iter().map(|tensor| Part::new(kernels, panels, tensor));
+        Self::of(parts.collect(), bias, threads)
     }
 
     /// Of matrices one below the other; there is at least one.
-    pub fn of(parts: Vec<Matrix>, bias: Option<Vec<f32>>, threads: usize) -> Self {
-        let out = parts.iter().map(|part| part.rows).sum();
-        let columns = parts.first().map_or(0, |part| part.columns);
-        let tiles = tiles(parts.iter().map(|part| part.rows), tile_rows(out, threads));
+    pub fn of(parts: Vec<Part>, bias: Option<Vec<f32>>, threads: usize) -> Self {
+        let out = parts.iter().map(Part::rows).sum();
+        let columns = parts.first().map_or(0, Part::columns);
+        let tiles = tiles(parts.iter().map(Part::rows), tile_rows(out, threads));
         Self { parts, bias, tiles, columns, out }
     }
 
     /// Whether some part wants 8-bit activations.
     pub fn wants_q8(&self) -> bool {
-        self.parts.iter().any(Matrix::wants_q8)
+        self.parts.iter().any(Part::wants_q8)
     }
 }
 

@@ -66,30 +66,3 @@ impl Matrix {
         self.kernel.format().activation() == ActivationFormat::Q8
     }
 }
-
-/// Rows looked up one by one: embeddings, learned positions.
-#[derive(Debug)]
-pub(crate) struct Table {
-    parts: Vec<Matrix>,
-    /// Rows in all.
-    pub rows: usize,
-}
-
-impl Table {
-    pub fn new(kernels: &Kernels, weight: &Weight) -> Self {
-        let parts: Vec<_> =
-            weight.parts().iter().map(|tensor| Matrix::new(kernels, tensor)).collect();
-        Self { rows: parts.iter().map(|part| part.rows).sum(), parts }
-    }
-
-    /// Decodes row `index`, which is below `rows`.
-    pub fn decode_row(&self, mut index: usize, out: &mut [f32]) {
-        for part in &self.parts {
-            if index < part.rows {
-                return part.decode_row(index, out);
-            }
-            index -= part.rows;
-        }
-        panic!("a row beyond the table");
-    }
-}

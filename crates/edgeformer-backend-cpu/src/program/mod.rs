@@ -2,7 +2,8 @@
 //!
 //! - `schedule`: which nodes run, on which rows, how long values live
 //! - `buffers`, `scratch`, `needs`: memory, from shapes and formats alone
-//! - `compile`: ops to actions, with `linear`, `matrix`, `rope`, `latent` for their weights
+//! - `panels`: weights rearranged for the kernels
+//! - `compile`: ops to actions, with `linear`, `part`, `matrix`, `rope`, `latent` for their weights
 //! - `attention`: how attention is cut into jobs
 //! - `explain`: what was chosen, for people
 //! - `fingerprint`: which model a saved sequence belongs to
@@ -16,12 +17,15 @@ mod latent;
 mod linear;
 mod matrix;
 mod needs;
+mod panels;
+mod part;
 mod rope;
 mod schedule;
 mod scratch;
 
 use std::sync::Arc;
 
+use self::panels::{PackPlan, Panels};
 use edgeformer_core::{Footprint, Graph, Model, Program, Result, Session, SessionOptions};
 
 use crate::cache::PagedCache;
@@ -35,8 +39,8 @@ pub(crate) use compile::{Action, Code, Experts, Instruction, QueryRope};
 pub(crate) use explain::explain;
 pub(crate) use latent::{LatentCost, UpProjections};
 pub(crate) use linear::{Linear, Tile};
-pub(crate) use matrix::Table;
 pub(crate) use needs::Needs;
+pub(crate) use part::Table;
 pub(crate) use rope::RopeTable;
 pub(crate) use schedule::Schedule;
 pub(crate) use scratch::{ExpertRoom, ScratchPlan};
@@ -54,14 +58,22 @@ pub(crate) struct CpuProgram {
 }
 
 impl CpuProgram {
-    pub fn new(model: Arc<Model>, kernels: &'static Kernels, threads: usize) -> Result<Self> {
-        model.graph.check()?;
-        model.weights.check(&model.graph)?;
-        let schedule = Schedule::new(&model.graph);
-        let needs = Needs::new(&model.graph, &model.weights, &schedule)?;
-        let code = Code::new(&model, &schedule, kernels, threads)?;
-        let fingerprint = fingerprint::fingerprint(&model.graph, &model.weights)?;
+    pub fn new(
+        model: Arc<Model>,
+        kernels: &'static Kernels,
+        threads: usize,
+        repack: bool,
+    ) -> Result<Self> {
+        let (graph, weights) = (&model.graph, &model.weights);
+        graph.check()?;
+        weights.check(graph)?;
+        let schedule = Schedule::new(graph);
+        let fingerprint = fingerprint::fingerprint(graph, weights)?;
         let pool = Pool::new(threads);
+        let plan = pack_plan(&model, &schedule, kernels, repack)?;
+        let needs = Needs::new(graph, weights, &schedule, &plan)?;
+        let panels = Panels::pack(plan, weights, &pool)?;
+        let code = Code::new(&model, &schedule, kernels, &panels, threads)?;
         Ok(Self { model, kernels, pool, schedule, code, needs, fingerprint })
     }
 
@@ -72,15 +84,34 @@ impl CpuProgram {
 }
 
 /// What a session would take, without compiling.
-pub(crate) fn plan(model: &Model, threads: usize, options: &SessionOptions) -> Result<Footprint> {
+pub(crate) fn plan(
+    model: &Model,
+    kernels: &Kernels,
+    threads: usize,
+    repack: bool,
+    options: &SessionOptions,
+) -> Result<Footprint> {
     let graph = &model.graph;
     graph.check()?;
     model.weights.check(graph)?;
     let schedule = Schedule::new(graph);
-    let needs = Needs::new(graph, &model.weights, &schedule)?;
+    let packed = pack_plan(model, &schedule, kernels, repack)?;
+    let needs = Needs::new(graph, &model.weights, &schedule, &packed)?;
     let ropes = compile::rope_tables(graph, &schedule);
     let scratch = ScratchPlan::new(graph, &schedule, &ropes, &needs, options, threads)?;
     footprint(graph, &needs, &scratch, options, threads)
+}
+
+fn pack_plan(
+    model: &Model,
+    schedule: &Schedule,
+    kernels: &Kernels,
+    repack: bool,
+) -> Result<PackPlan> {
+    match repack {
+        true => PackPlan::new(&model.graph, &model.weights, schedule, kernels),
+        false => Ok(PackPlan::default()),
+    }
 }
 
 fn footprint(
@@ -92,7 +123,7 @@ fn footprint(
 ) -> Result<Footprint> {
     let (cache, cache_per_token) = PagedCache::footprint(&graph.cache, options)?;
     Ok(Footprint {
-        weights: needs.mapped + needs.decoded,
+        weights: needs.mapped + needs.packed + needs.decoded,
         cache,
         cache_per_token,
         scratch: scratch.bytes(threads),

@@ -7,13 +7,16 @@ use edgeformer_core::quant::ActivationFormat;
 use edgeformer_core::{Graph, Op, Result, Weights};
 
 use super::latent::prepared_bytes;
+use super::panels::PackPlan;
 use super::schedule::Schedule;
 
 /// What a model takes, whatever the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs {
-    /// Bytes of the mapped tensors that are read, shared ones once.
+    /// Bytes of the mapped tensors that are read in place, shared ones once.
     pub mapped: u64,
+    /// Bytes of the panels that the others become.
+    pub packed: u64,
     /// Bytes of what is decoded at compile: norms, biases, small rows, up-projections of latents.
     pub decoded: u64,
     /// Columns of the widest value that is quantized to 8 bits; zero if none is.
@@ -21,15 +24,20 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    pub fn new(graph: &Graph, weights: &Weights, schedule: &Schedule) -> Result<Self> {
-        let mut needs = Self::default();
+    pub fn new(
+        graph: &Graph,
+        weights: &Weights,
+        schedule: &Schedule,
+        plan: &PackPlan,
+    ) -> Result<Self> {
+        let mut needs = Self { packed: plan.bytes(), ..Self::default() };
         let mut seen = BTreeSet::new();
         for step in &schedule.steps {
             let node = &graph.nodes[step.node];
             needs.decoded += decoded_bytes(&node.op, graph, weights)?;
             for id in weights_of(&node.op) {
                 for part in weights.get(&graph.weight(id).name)?.parts() {
-                    if seen.insert(part.bytes().as_ptr() as usize) {
+                    if !plan.contains(part) && seen.insert(part.bytes().as_ptr() as usize) {
                         needs.mapped += part.bytes().len() as u64;
                     }
                 }
@@ -97,7 +105,7 @@ pub(crate) fn weights_of(op: &Op) -> Vec<WeightId> {
 }
 
 /// The weights that an op multiplies rows with, in the file's format.
-fn multiplied(op: &Op) -> Vec<WeightId> {
+pub(crate) fn multiplied(op: &Op) -> Vec<WeightId> {
     match op {
         Op::Linear { weight, .. } => vec![*weight],
         Op::Experts(experts) => vec![experts.router, experts.gate, experts.up, experts.down],

@@ -72,8 +72,7 @@ fn run_tile(
 ) {
     let part = &linear.parts[tile.part];
     let activations = if part.wants_q8() { Activations::Q8(q8) } else { Activations::F32(x) };
-    let weights = part.bytes(tile.first..tile.first + tile.rows);
-    part.kernel.run(weights, part.columns, &activations, out);
+    part.multiply(tile.first..tile.first + tile.rows, &activations, out);
     if let Some(bias) = &linear.bias {
         let bias = &bias[tile.column..tile.column + tile.rows];
         (0..out.rows()).for_each(|row| kernels.add(out.row_mut(row), bias));

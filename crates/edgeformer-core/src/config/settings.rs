@@ -17,6 +17,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Instruction set of the CPU backend; none is the best one found.
     pub isa: Option<String>,
+    /// Whether weights are used as the file holds them: slower, and nothing is packed at start.
+    pub no_repack: bool,
     /// Tokens that a sequence may hold; none is what the model was trained on, at most 4,096.
     pub ctx_size: Option<usize>,
     /// Rows of one step: the chunk in which prompts are processed; none is 512, less where memory
@@ -99,6 +101,7 @@ impl Default for Config {
             backend: "auto".into(),
             threads: None,
             isa: None,
+            no_repack: false,
             ctx_size: None,
             ubatch_size: None,
             parallel: 1,

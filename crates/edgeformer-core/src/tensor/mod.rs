@@ -5,7 +5,7 @@ mod weight;
 use bytes::Bytes;
 
 use crate::{Error, Format, Graph, Result};
-pub use weight::{Weight, Weights};
+pub use weight::{Backing, Weight, Weights};
 
 /// A transformer: what is computed, and with which numbers.
 #[derive(Debug, Clone)]

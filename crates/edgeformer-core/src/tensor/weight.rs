@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::graph::WeightInfo;
 use crate::{Error, Graph, Result, Tensor};
@@ -75,12 +77,31 @@ impl Weight {
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     by_name: BTreeMap<String, Weight>,
+    backings: Vec<Arc<dyn Backing>>,
+}
+
+/// Memory that tensors are slices of, if it can do without holding their bytes: a mapped file.
+pub trait Backing: Send + Sync + fmt::Debug {
+    /// Gives up the memory of bytes that will not be read soon, if they are its own. They stay
+    /// readable: the next read fetches them again.
+    fn release(&self, bytes: &[u8]);
 }
 
 impl Weights {
     /// Adds a weight; one of the same name is replaced and returned.
     pub fn insert(&mut self, name: impl Into<String>, weight: Weight) -> Option<Weight> {
         self.by_name.insert(name.into(), weight)
+    }
+
+    /// Tells what memory some of the weights are slices of.
+    pub fn add_backing(&mut self, backing: Arc<dyn Backing>) {
+        self.backings.push(backing);
+    }
+
+    /// Gives up the memory of bytes of a tensor that will not be read soon, where it is a file's.
+    /// They stay readable.
+    pub fn release(&self, bytes: &[u8]) {
+        self.backings.iter().for_each(|backing| backing.release(bytes));
     }
 
     /// The weight of that name.

@@ -10,13 +10,15 @@ use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::read::{self, Layout, TensorEntry};
 use crate::Result;
-use crate::map::map_file;
+use crate::map::MappedFile;
 
 /// An opened GGUF file: every entry is valid, and every tensor lies in the file.
 #[derive(Clone)]
 pub struct Gguf {
     path: PathBuf,
     bytes: Bytes,
+    /// Where the bytes come from, if that is a file.
+    file: Option<MappedFile>,
     version: u32,
     alignment: usize,
     metadata: Metadata,
@@ -43,7 +45,9 @@ impl Gguf {
     /// # Errors
     /// If it cannot be opened, or is damaged or not GGUF.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, map_file(path)?)
+        let file = MappedFile::open(path)?;
+        let bytes = file.as_ref().map_or_else(Bytes::new, MappedFile::bytes);
+        Ok(Self { file, ..Self::from_bytes(path, bytes)? })
     }
 
     /// Validates a file that is in memory; `name` stands for its path in messages.
@@ -55,7 +59,7 @@ impl Gguf {
         let Layout { version, alignment, entries, by_key, tensors, by_name, data } =
             read::layout(&path, &bytes)?;
         let metadata = Metadata::new(path.clone(), bytes.clone(), entries, by_key);
-        Ok(Self { path, bytes, version, alignment, metadata, tensors, by_name, data })
+        Ok(Self { path, bytes, file: None, version, alignment, metadata, tensors, by_name, data })
     }
 
     /// Where the file lies, or the name it was given.
@@ -76,6 +80,11 @@ impl Gguf {
     /// Bytes of the whole file.
     pub fn file_len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The file that tensors are slices of, if it was opened as one.
+    pub(crate) fn file(&self) -> Option<&MappedFile> {
+        self.file.as_ref()
     }
 
     /// The metadata.

@@ -1,6 +1,7 @@
 //! The weights of a graph from a GGUF file, whose names are the graph's.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use edgeformer_core::{Graph, Weight, Weights};
 
@@ -56,6 +57,9 @@ pub(crate) fn weights(graph: &Graph, hyper: &Hyper, gguf: &Gguf) -> Result<Weigh
         weights.insert(&info.name, Weight::whole(tensor));
     }
     refuse_extra(graph, hyper, gguf)?;
+    if let Some(file) = gguf.file() {
+        weights.add_backing(Arc::new(file.clone()));
+    }
     Ok(weights)
 }
 

@@ -1,6 +1,7 @@
 //! The weights of a graph from a Hugging Face folder.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use edgeformer_core::graph::WeightInfo;
 use edgeformer_core::{Graph, Tensor, Weight, Weights};
@@ -36,6 +37,7 @@ pub(crate) fn weights(graph: &Graph, hyper: &Hyper, files: &Safetensors) -> Resu
         weights.insert(&info.name, reader.weight(info)?);
     }
     reader.refuse_extra(hyper)?;
+    files.files().for_each(|file| weights.add_backing(Arc::new(file.clone())));
     Ok(weights)
 }
 

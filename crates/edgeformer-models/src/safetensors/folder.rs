@@ -8,7 +8,7 @@ use edgeformer_core::Tensor;
 use super::header::{self, Entry};
 use super::{Dtype, INDEX_FILE, SINGLE_FILE, index};
 use crate::error::quote;
-use crate::map::map_file;
+use crate::map::{MappedFile, map_file};
 use crate::{Error, Result};
 
 /// The tensors of a safetensors file, or of a folder with `model.safetensors` or with
@@ -24,14 +24,36 @@ pub struct Safetensors {
 pub(super) struct Shard {
     path: PathBuf,
     bytes: Bytes,
+    /// Where the bytes come from, if that is a file.
+    file: Option<MappedFile>,
     /// Ordered by name.
     entries: Vec<Entry>,
 }
 
+/// The bytes of a shard.
+pub(super) struct Source {
+    bytes: Bytes,
+    file: Option<MappedFile>,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self> {
+        let file = MappedFile::open(path)?;
+        Ok(Self { bytes: file.as_ref().map_or_else(Bytes::new, MappedFile::bytes), file })
+    }
+}
+
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, file: None }
+    }
+}
+
 impl Shard {
-    pub(super) fn read(path: PathBuf, bytes: Bytes) -> Result<Self> {
+    pub(super) fn read(path: PathBuf, source: impl Into<Source>) -> Result<Self> {
+        let Source { bytes, file } = source.into();
         let entries = header::read(&path, &bytes)?;
-        Ok(Self { path, bytes, entries })
+        Ok(Self { path, bytes, file, entries })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -71,11 +93,12 @@ impl Safetensors {
     /// its shards.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
-            return Self::from_bytes(path, map_file(path)?);
+            return Self::one(path.to_owned(), Source::open(path)?);
         }
         let single = path.join(SINGLE_FILE);
         if single.exists() {
-            return Self::from_bytes(single.clone(), map_file(&single)?);
+            let source = Source::open(&single)?;
+            return Self::one(single, source);
         }
         let index = path.join(INDEX_FILE);
         if index.exists() {
@@ -95,14 +118,14 @@ impl Safetensors {
         ))
     }
 
-    fn open_shard(index: &Path, shard: PathBuf) -> Result<(PathBuf, Bytes)> {
+    fn open_shard(index: &Path, shard: PathBuf) -> Result<(PathBuf, Source)> {
         if !shard.exists() {
             let name = shard.file_name().unwrap_or_default().to_string_lossy();
             let problem = format!("shard {} is missing: get it too", quote(&name));
             return Err(Error::format(index, "weight_map", problem));
         }
-        let bytes = map_file(&shard)?;
-        Ok((shard, bytes))
+        let source = Source::open(&shard)?;
+        Ok((shard, source))
     }
 
     /// Validates a file that is in memory; `name` stands for its path in messages.
@@ -110,8 +133,16 @@ impl Safetensors {
     /// # Errors
     /// If it is damaged.
     pub fn from_bytes(name: impl Into<PathBuf>, bytes: Bytes) -> Result<Self> {
-        let path = name.into();
-        Ok(Self { shards: vec![Shard::read(path.clone(), bytes)?], path })
+        Self::one(name.into(), bytes.into())
+    }
+
+    fn one(path: PathBuf, source: Source) -> Result<Self> {
+        Ok(Self { shards: vec![Shard::read(path.clone(), source)?], path })
+    }
+
+    /// The files that tensors are slices of.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &MappedFile> {
+        self.shards.iter().filter_map(|shard| shard.file.as_ref())
     }
 
     /// Validates a sharded model that is in memory: its index, and a function that gives the
@@ -125,7 +156,7 @@ impl Safetensors {
         mut shard: impl FnMut(&str) -> Result<Bytes>,
     ) -> Result<Self> {
         let path = name.into();
-        let open = |file: &str| Ok((path.with_file_name(file), shard(file)?));
+        let open = |file: &str| Ok((path.with_file_name(file), shard(file)?.into()));
         Ok(Self { shards: index::read(&path, index, open)?, path })
     }
 

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use bytes::Bytes;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::folder::Shard;
+use super::folder::{Shard, Source};
 use super::json::{self, Name};
 use crate::error::quote;
 use crate::{Error, Result};
@@ -18,7 +17,7 @@ use crate::{Error, Result};
 pub(super) fn read(
     path: &Path,
     index: &[u8],
-    mut open: impl FnMut(&str) -> Result<(PathBuf, Bytes)>,
+    mut open: impl FnMut(&str) -> Result<(PathBuf, Source)>,
 ) -> Result<Vec<Shard>> {
     let mut shards: Vec<(String, Shard)> = Vec::new();
     let mut failure = None;
@@ -41,7 +40,7 @@ pub(super) fn read(
 fn place(
     path: &Path,
     shards: &mut Vec<(String, Shard)>,
-    open: &mut impl FnMut(&str) -> Result<(PathBuf, Bytes)>,
+    open: &mut impl FnMut(&str) -> Result<(PathBuf, Source)>,
     tensor: &str,
     file: &str,
 ) -> Result<()> {
@@ -56,8 +55,8 @@ fn place(
                     quote(file)
                 )));
             }
-            let (path, bytes) = open(file)?;
-            shards.push((file.to_owned(), Shard::read(path, bytes)?));
+            let (path, source) = open(file)?;
+            shards.push((file.to_owned(), Shard::read(path, source)?));
             shards.len() - 1
         }
     };

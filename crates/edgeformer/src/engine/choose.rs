@@ -14,7 +14,11 @@ impl Chosen {
     /// Chooses among the compiled-in backends.
     pub fn of(graph: &Graph, options: &EngineOptions) -> Result<Self> {
         let choice = builtin_backends(options)?.select(&options.backend, graph)?;
-        let compile = CompileOptions { device: choice.device.id.clone(), threads: options.threads };
+        let compile = CompileOptions {
+        device: choice.device.id.clone(),
+        threads: options.threads,
+        repack: options.repack,
+    };
         Ok(Self { choice, compile })
     }
 

@@ -25,6 +25,7 @@ mod decode;
 mod kernel;
 mod layout;
 mod pack;
+mod token;
 
 pub use decode::decode_row;
 pub use kernel::PackedKernel;
@@ -32,3 +33,6 @@ pub use layout::{PANEL_ROWS, PanelLayout};
 pub use pack::pack_panel;
 
 pub(super) use layout::{BLOCK, LINE, SUPER};
+pub(super) use token::Token;
+
+pub(super) use super::q8::GROUP;

@@ -9,6 +9,7 @@ mod panels;
 mod quantized_matmul;
 mod reductions;
 mod sample;
+mod speed;
 
 use edgeformer_core::{Format, Rows, RowsMut};
 

@@ -1,3 +1,2 @@
-//! Tables for x86-64.
-
-pub mod avx2;
+pub(super) mod avx2;
+pub(super) mod avx512;

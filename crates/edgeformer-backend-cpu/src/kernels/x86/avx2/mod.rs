@@ -26,6 +26,9 @@ cpufeatures::new!(avx2_and_fma, "avx2", "fma");
 pub struct Token(());
 
 impl Token {
+    /// For the tables, which only those can reach who have a proof.
+    pub(super) const ASSUMED: Self = Self(());
+
     /// The proof, if this machine has them.
     pub fn detect() -> Option<Self> {
         // `cpufeatures` does not know F16C.
@@ -36,11 +39,13 @@ impl Token {
 
 /// The table, for those who can run it.
 pub fn table(_proof: Token) -> &'static Kernels {
-    &TABLE
+    static KERNELS: Kernels = TABLE;
+    &KERNELS
 }
 
-static TABLE: Kernels = Kernels {
-    isa: Isa::Avx2(Token(())),
+/// What it holds: the longer vectors' table begins with it.
+pub(super) const TABLE: Kernels = Kernels {
+    isa: Isa::Avx2(Token::ASSUMED),
     matmul,
     packed: packed::matmul,
     quantize_row: quantized::quantize_row,

@@ -27,6 +27,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<String>,
+    /// Use weights as the file holds them: slower, and nothing is packed at start
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_repack: bool,
     /// Tokens of context [default: what the model was trained on, at most 4096]
     #[arg(short, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

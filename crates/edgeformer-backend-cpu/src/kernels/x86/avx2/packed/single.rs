@@ -6,11 +6,11 @@
 use std::arch::x86_64::*;
 
 use super::codes::Bits;
-use super::dot::{Token, add_block};
+use super::dot::{Excess, add_block, ones};
 use super::scales::Scaling;
 use super::{Panel, Panels, ROWS};
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::PANEL_ROWS;
+use crate::kernels::packed::{GROUP, PANEL_ROWS, Token};
 use crate::kernels::x86::avx2::vector;
 
 /// Panels that are read at the same time.
@@ -50,21 +50,31 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
     token: Token,
     out: &mut [f32],
 ) {
-    let mut lanes = [[[_mm256_setzero_ps()]; 2]; P];
-    for index in 0..blocks {
-        for (panel, lanes) in panels.iter().zip(&mut lanes) {
-            for (half, lanes) in lanes.iter_mut().enumerate() {
-                // SAFETY: the panel and the token have block `index`; this function runs, so the
-                // machine has the features.
-                unsafe {
-                    let codes = B::codes(panel.block::<B>(index), half);
-                    let scales = S::scales(panel.scales, index, half);
-                    add_block::<B, S, OFFSET, 1>(&codes, &scales, &[token], index, lanes);
+    let mut lanes = [[[[_mm256_setzero_ps()]; 1]; 2]; P];
+    let ones = ones();
+    for first in (0..blocks).step_by(GROUP) {
+        // SAFETY: the token has block `first`, a multiple of eight.
+        let (token, excess) = unsafe {
+            let token = token.from_block(first);
+            ([token], [Excess::new::<S, OFFSET>(&token)])
+        };
+        for index in 0..GROUP.min(blocks - first) {
+            for (panel, lanes) in panels.iter().zip(&mut lanes) {
+                for (half, lanes) in lanes.iter_mut().enumerate() {
+                    // SAFETY: the panel and the token have the block; this function runs, so the
+                    // machine has the features.
+                    unsafe {
+                        let codes = [B::codes(panel.block::<B>(first + index), half)];
+                        let scales = [S::scales(panel.scales, first + index, half)];
+                        add_block::<B, S, OFFSET, 1, 1>(
+                            &codes, &scales, &token, &excess, index, ones, lanes,
+                        );
+                    }
                 }
             }
         }
     }
-    for ([lanes], out) in lanes.as_flattened().iter().zip(out.chunks_mut(ROWS)) {
+    for ([[lanes]], out) in lanes.as_flattened().iter().zip(out.chunks_mut(ROWS)) {
         vector::store_some(*lanes, out);
     }
 }

@@ -1,31 +1,35 @@
 //! Many tokens.
 //!
-//! The loops, from the outside: 64 tokens, half panels, 256 columns, 4 tokens, blocks. The codes
-//! of half a panel are unpacked once for the 64 tokens, and stay in the first-level cache with
-//! the tokens' codes for these columns.
+//! The loops, from the outside: 96 tokens, panels, 256 columns, 3 tokens, blocks. The codes of a
+//! panel are unpacked once for the 96 tokens, and stay in the first-level cache with the tokens'
+//! codes for these columns. Both halves of a panel meet the same three broadcast activations: a
+//! tile of 8 rows and 6 tokens would load half as much again.
 
 use std::arch::x86_64::*;
 
 use super::codes::{Bits, Codes};
-use super::dot::{Token, add_block};
+use super::dot::{Excess, add_block, ones};
 use super::scales::{Scales, Scaling};
 use super::{Panel, Panels, ROWS};
-use crate::kernels::packed::{BLOCK, PANEL_ROWS, SUPER};
+use crate::kernels::packed::{BLOCK, PANEL_ROWS, SUPER, Token};
 use crate::kernels::x86::avx2::vector;
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// Tokens that share unpacked codes.
-const TOKENS: usize = 64;
+const TOKENS: usize = 96;
 /// Tokens whose lanes are in registers at a time.
-const TILE: usize = 4;
+const TILE: usize = 3;
 /// Blocks that are unpacked at a time.
 const BLOCKS: usize = SUPER / BLOCK;
 
-/// Unpacked blocks of eight rows.
+/// Unpacked blocks, both halves of the rows.
 struct Unpacked {
-    codes: [Codes; BLOCKS],
-    scales: [Scales; BLOCKS],
+    codes: [[Codes; 2]; BLOCKS],
+    scales: [[Scales; 2]; BLOCKS],
 }
+
+/// Both halves of a panel's rows.
+type Lanes = [__m256; 2];
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -44,22 +48,20 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
         let tokens = &tokens[..count];
         for index in 0..panels.len() {
             let panel = panels.get(index);
-            for half in 0..2 {
-                let mut sums = [_mm256_setzero_ps(); TOKENS];
-                for block in (0..panels.blocks).step_by(BLOCKS) {
-                    let count = BLOCKS.min(panels.blocks - block);
-                    // SAFETY: the panel and the tokens have `count` blocks from `block` on.
-                    unsafe {
-                        unpacked.fill::<B, S>(panel, block, count, half);
-                        unpacked.multiply::<B, S, OFFSET>(block, count, tokens, &mut sums);
-                    }
+            let mut sums = [[_mm256_setzero_ps(); 2]; TOKENS];
+            for block in (0..panels.blocks).step_by(BLOCKS) {
+                let count = BLOCKS.min(panels.blocks - block);
+                // SAFETY: the panel and the tokens have `count` blocks from `block` on.
+                unsafe {
+                    unpacked.fill::<B, S>(panel, block, count);
+                    unpacked.multiply::<B, S, OFFSET>(block, count, tokens, &mut sums);
                 }
-                let column = index * PANEL_ROWS + half * ROWS;
-                for (token, &sum) in sums[..count].iter().enumerate() {
-                    let row = out.row_mut(first + token);
-                    let end = row.len().min(column + ROWS);
-                    vector::store_some(sum, &mut row[column.min(end)..end]);
-                }
+            }
+            for (token, sums) in sums[..count].iter().enumerate() {
+                let row = out.row_mut(first + token);
+                let end = row.len().min((index + 1) * PANEL_ROWS);
+                let halves = row[index * PANEL_ROWS..end].chunks_mut(ROWS);
+                sums.iter().zip(halves).for_each(|(&sum, out)| vector::store_some(sum, out));
             }
         }
     }
@@ -71,13 +73,13 @@ impl Unpacked {
     fn new() -> Self {
         let (codes, zero) = (_mm256_setzero_si256(), _mm256_setzero_ps());
         let scales = Scales { halves: [zero; 2], plus: zero };
-        Self { codes: [[codes; 8]; BLOCKS], scales: [scales; BLOCKS] }
+        Self { codes: [[[codes; 8]; 2]; BLOCKS], scales: [[scales; 2]; BLOCKS] }
     }
 
     /// Unpacks `count` blocks from block `first` on.
     ///
     /// # Safety
-    /// The panel has these blocks; `half` is below two.
+    /// The panel has these blocks.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn fill<B: Bits, S: Scaling>(
@@ -85,15 +87,16 @@ impl Unpacked {
         panel: Panel,
         first: usize,
         count: usize,
-        half: usize,
     ) {
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the panel has block `first + index`; this function runs, so the machine has
             // the features.
             unsafe {
-                *codes = B::codes(panel.block::<B>(first + index), half);
-                *scales = S::scales(panel.scales, first + index, half);
+                for half in 0..2 {
+                    codes[half] = B::codes(panel.block::<B>(first + index), half);
+                    scales[half] = S::scales(panel.scales, first + index, half);
+                }
             }
         }
     }
@@ -101,7 +104,7 @@ impl Unpacked {
     /// Adds the products with the tokens to their lanes.
     ///
     /// # Safety
-    /// The tokens have `count` blocks from block `first` on.
+    /// The tokens have `count` blocks from block `first` on, which is a multiple of eight.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
@@ -109,18 +112,15 @@ impl Unpacked {
         first: usize,
         count: usize,
         tokens: &[Token],
-        sums: &mut [__m256; TOKENS],
+        sums: &mut [Lanes; TOKENS],
     ) {
         for (tokens, sums) in tokens.chunks(TILE).zip(sums.chunks_mut(TILE)) {
             // SAFETY: the tokens have the blocks.
             unsafe {
                 match tokens {
-                    &[a, b, c, d] => {
-                        self.tile::<B, S, OFFSET, 4>(first, count, [a, b, c, d], sums);
-                    }
-                    &[a, b, c] => self.tile::<B, S, OFFSET, 3>(first, count, [a, b, c], sums),
+                    &[a, b, c, ..] => self.tile::<B, S, OFFSET, 3>(first, count, [a, b, c], sums),
                     &[a, b] => self.tile::<B, S, OFFSET, 2>(first, count, [a, b], sums),
-                    &[a, ..] => self.tile::<B, S, OFFSET, 1>(first, count, [a], sums),
+                    &[a] => self.tile::<B, S, OFFSET, 1>(first, count, [a], sums),
                     [] => {}
                 }
             }
@@ -138,15 +138,20 @@ impl Unpacked {
         first: usize,
         count: usize,
         tokens: [Token; T],
-        sums: &mut [__m256],
+        sums: &mut [Lanes],
     ) {
         // SAFETY: the tokens have block `first`.
         let tokens = tokens.map(|token| unsafe { token.from_block(first) });
-        let mut lanes: [__m256; T] = *sums.first_chunk().expect("there are lanes for the tokens");
+        // SAFETY: `first` is a multiple of eight.
+        let excess = tokens.each_ref().map(|token| unsafe { Excess::new::<S, OFFSET>(token) });
+        let ones = ones();
+        let mut lanes: [Lanes; T] = *sums.first_chunk().expect("there are lanes for the tokens");
         for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
         {
             // SAFETY: the tokens have block `first + index`.
-            unsafe { add_block::<B, S, OFFSET, T>(codes, scales, &tokens, index, &mut lanes) };
+            unsafe { add_block::<B, S, OFFSET, 2, T>(
+                    codes, scales, &tokens, &excess, index, ones, &mut lanes,
+                ) };
         }
         sums[..T].copy_from_slice(&lanes);
     }
