@@ -155,12 +155,14 @@ fn fill(plan: &PackPlan, memory: &mut [u8], weights: &Weights, pool: &Pool) {
     let mut rest = memory;
     let groups = matrices.flat_map(move |(layout, rows)| {
         let rest = &mut rest;
-        rows.chunks(GROUP * PANEL_ROWS * layout.row_bytes()).map(move |rows| {
-            let bytes = layout.bytes(rows.len() / layout.row_bytes());
-            let (own, others) = std::mem::take(rest).split_at_mut(bytes);
-            *rest = others;
-            (layout, rows, own)
-        }).collect::<Vec<_>>()
+        rows.chunks(GROUP * PANEL_ROWS * layout.row_bytes())
+            .map(move |rows| {
+                let bytes = layout.bytes(rows.len() / layout.row_bytes());
+                let (own, others) = std::mem::take(rest).split_at_mut(bytes);
+                *rest = others;
+                (layout, rows, own)
+            })
+            .collect::<Vec<_>>()
     });
     pool.for_each(groups, |_, (layout, rows, panels)| {
         let rows_of_panels = rows.chunks(PANEL_ROWS * layout.row_bytes());

@@ -15,10 +15,10 @@ impl Chosen {
     pub fn of(graph: &Graph, options: &EngineOptions) -> Result<Self> {
         let choice = builtin_backends(options)?.select(&options.backend, graph)?;
         let compile = CompileOptions {
-        device: choice.device.id.clone(),
-        threads: options.threads,
-        repack: options.repack,
-    };
+            device: choice.device.id.clone(),
+            threads: options.threads,
+            repack: options.repack,
+        };
         Ok(Self { choice, compile })
     }
 

@@ -49,7 +49,7 @@ fn the_budget_changes_no_text() {
 #[test]
 fn plans_are_tables_for_people() {
     let table = stdout(&["plan", "--explain", "--ctx-size", "128", "--memory-budget", "1GiB"]);
-    for told in ["memory budget 1024.0 MiB: as named", "none is packed", "pages of 64", "* "] {
+    for told in ["memory budget 1024.0 MiB: as named", "as they are kept", "pages of 64", "* "] {
         assert!(table.contains(told), "{told}: {table}");
     }
     let short = stdout(&["plan", "--ctx-size", "128"]);

@@ -111,7 +111,7 @@ fn values_of_the_wrong_form_are_wrong_usage() {
 fn an_explanation_tells_what_was_chosen_and_what_it_took() {
     let output = run(&["generate", "To be", "-n", "5", "--temperature", "0", "--explain"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    for told in ["memory budget", "none is packed", "fits", "spilled", "retained"] {
+    for told in ["memory budget", "as they are kept", "fits", "spilled", "retained"] {
         assert!(stderr.contains(told), "{told}: {stderr}");
     }
     let plain = stdout(&["generate", "To be", "-n", "5", "--temperature", "0"]);

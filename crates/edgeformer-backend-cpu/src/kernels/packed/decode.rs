@@ -18,7 +18,9 @@ pub fn decode_row(layout: &PanelLayout, panel: &[u8], row: usize, out: &mut [f32
     let (codes, scales) = panel.split_at(layout.code_bytes());
     match layout.format() {
         Format::F32 => column_by_column(codes, row, out, f32::from_le_bytes),
-        Format::F16 => column_by_column(codes, row, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Format::F16 => {
+            column_by_column(codes, row, out, |bytes| f16::from_le_bytes(bytes).to_f32())
+        }
         Format::BF16 => {
             column_by_column(codes, row, out, |bytes| bf16::from_le_bytes(bytes).to_f32());
         }

@@ -9,7 +9,6 @@ mod panels;
 mod quantized_matmul;
 mod reductions;
 mod sample;
-mod speed;
 
 use edgeformer_core::{Format, Rows, RowsMut};
 
@@ -84,8 +83,7 @@ fn product(
 /// Whether products have the same bits for every token alone and every row alone.
 fn assert_same_bits(kernels: &Kernels, format: Format, weights: &[u8], x: Rows<'_>, rows: usize) {
     for form in forms(kernels, format, x.width()) {
-        let product =
-            |weights: &[u8], x, rows| product(kernels, format, form, weights, x, rows);
+        let product = |weights: &[u8], x, rows| product(kernels, format, form, weights, x, rows);
         let together = product(weights, x, rows);
         let row_bytes = weights.len() / rows;
         for token in 0..x.len() {

@@ -15,7 +15,8 @@ fn the_plan_is_what_a_session_allocates() {
             let options = SessionOptions { chunk, output_rows, ..options() };
             let model = decoder(parts);
             let program =
-                CpuProgram::new(model.clone(), Kernels::for_isa(Isa::best()), threads, true).unwrap();
+                CpuProgram::new(model.clone(), Kernels::for_isa(Isa::best()), threads, true)
+                    .unwrap();
             let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
             let compile = CompileOptions { threads: Some(threads), ..CompileOptions::default() };
             let planned = backend.plan(&model, &compile, &options).unwrap();

@@ -13,7 +13,7 @@ pub fn explain(plan: &Plan) -> String {
     let weights = mebibytes(plan.footprint.weights);
     let page = plan.session.page_tokens;
     write(&mut text, &format!("memory budget {budget}: {}", plan.budget.source));
-    write(&mut text, &format!("weights {weights}, used as they are mapped: none is packed"));
+    write(&mut text, &format!("weights {weights}, as they are kept in memory"));
     write(&mut text, &format!("cache in pages of {page} tokens"));
     write(
         &mut text,

@@ -16,7 +16,14 @@ pub(super) fn q4_k(block: &[u8; 144], index: usize, row: usize, panel: &mut Pane
         put_low_bits(&packed.map(|byte| byte >> 4), line + 4, row, panel);
     }
     let (scales, minima) = quant::Q4K::scales_and_mins(block);
-    put_scales_and_minima([block[0], block[1], block[2], block[3]], scales, minima, index, row, panel);
+    put_scales_and_minima(
+        [block[0], block[1], block[2], block[3]],
+        scales,
+        minima,
+        index,
+        row,
+        panel,
+    );
 }
 
 pub(super) fn q5_k(block: &[u8; 176], index: usize, row: usize, panel: &mut PanelMut<'_>) {
@@ -33,7 +40,14 @@ pub(super) fn q5_k(block: &[u8; 176], index: usize, row: usize, panel: &mut Pane
         }
     }
     let (scales, minima) = quant::Q5K::scales_and_mins(block);
-    put_scales_and_minima([block[0], block[1], block[2], block[3]], scales, minima, index, row, panel);
+    put_scales_and_minima(
+        [block[0], block[1], block[2], block[3]],
+        scales,
+        minima,
+        index,
+        row,
+        panel,
+    );
 }
 
 /// The two shared numbers, and the eight scales and minima under them.

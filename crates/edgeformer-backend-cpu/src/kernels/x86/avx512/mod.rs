@@ -3,7 +3,6 @@
 
 mod packed;
 
-
 use super::avx2;
 use crate::kernels::{Isa, Kernels};
 

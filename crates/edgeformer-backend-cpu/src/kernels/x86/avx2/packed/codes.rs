@@ -102,13 +102,16 @@ impl Bits for Six {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn codes(block: *const u8, half: usize) -> Codes {
         // SAFETY: there are six lines.
-        let (mut codes, [a, b]) = unsafe {
-            (Four::codes(block, half), [line(block, 4, half), line(block, 5, half)])
-        };
+        let (mut codes, [a, b]) =
+            unsafe { (Four::codes(block, half), [line(block, 4, half), line(block, 5, half)]) };
         // Bits that are shifted from byte to byte are masked away.
         let spread = |high| {
-            [_mm256_slli_epi16::<4>(high), _mm256_slli_epi16::<2>(high), high,
-                _mm256_srli_epi16::<2>(high)]
+            [
+                _mm256_slli_epi16::<4>(high),
+                _mm256_slli_epi16::<2>(high),
+                high,
+                _mm256_srli_epi16::<2>(high),
+            ]
         };
         let bits = _mm256_set1_epi8(0x30);
         let shifted = spread(a).into_iter().chain(spread(b));

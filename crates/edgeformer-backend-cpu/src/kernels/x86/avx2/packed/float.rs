@@ -46,7 +46,8 @@ pub(super) fn matmul<F: Widen>(
             let mut sums = [[_mm256_setzero_ps(); 2]; TOKENS];
             for first in (0..columns).step_by(COLUMNS) {
                 let len = COLUMNS.min(columns - first);
-                let weights = &panel[first * PANEL_ROWS * F::BYTES..][..len * PANEL_ROWS * F::BYTES];
+                let weights =
+                    &panel[first * PANEL_ROWS * F::BYTES..][..len * PANEL_ROWS * F::BYTES];
                 // SAFETY: this function runs, so the machine has the features.
                 let widened = unsafe { widen::<F>(weights, &mut widened) };
                 multiply(widened, first, tokens, columns, &mut sums[..count]);

@@ -59,9 +59,8 @@ impl Scaling for ScaleAndMinimum {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
         // SAFETY: every block has sixteen scales and sixteen minima.
-        let (scale, plus) = unsafe {
-            (halves(scales, 64 * index, half), halves(scales, 64 * index + 32, half))
-        };
+        let (scale, plus) =
+            unsafe { (halves(scales, 64 * index, half), halves(scales, 64 * index + 32, half)) };
         Scales { halves: [scale; 2], plus }
     }
 }
@@ -122,9 +121,8 @@ impl Scaling for Book256 {
         let start = index / BLOCKS * (32 + BLOCKS * 16);
         let block = start + 32 + index % BLOCKS * 16;
         // SAFETY: every super-block has sixteen f16 numbers, then every block sixteen bytes.
-        let scale = unsafe {
-            _mm256_mul_ps(halves(scales, start, half), signed(scales, block, half))
-        };
+        let scale =
+            unsafe { _mm256_mul_ps(halves(scales, start, half), signed(scales, block, half)) };
         symmetric([scale; 2])
     }
 }

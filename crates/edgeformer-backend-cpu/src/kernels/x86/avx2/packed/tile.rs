@@ -82,12 +82,7 @@ impl Unpacked {
     /// The panel has these blocks.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn fill<B: Bits, S: Scaling>(
-        &mut self,
-        panel: Panel,
-        first: usize,
-        count: usize,
-    ) {
+    unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the panel has block `first + index`; this function runs, so the machine has
@@ -149,9 +144,11 @@ impl Unpacked {
         for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
         {
             // SAFETY: the tokens have block `first + index`.
-            unsafe { add_block::<B, S, OFFSET, 2, T>(
+            unsafe {
+                add_block::<B, S, OFFSET, 2, T>(
                     codes, scales, &tokens, &excess, index, ones, &mut lanes,
-                ) };
+                )
+            };
         }
         sums[..T].copy_from_slice(&lanes);
     }

@@ -91,8 +91,7 @@ impl Bits for Six {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn codes(block: *const u8) -> Codes {
         // SAFETY: there are six lines.
-        let (mut codes, high) =
-            unsafe { (Four::codes(block), [line(block, 4), line(block, 5)]) };
+        let (mut codes, high) = unsafe { (Four::codes(block), [line(block, 4), line(block, 5)]) };
         // Bits that are shifted from byte to byte are masked away.
         let shifted = high.map(|high| {
             [

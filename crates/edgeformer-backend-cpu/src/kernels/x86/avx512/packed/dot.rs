@@ -64,9 +64,8 @@ pub(super) unsafe fn add_block<S: Scaling, const OFFSET: i32, const T: usize>(
     let steps = 8 / parts::<S>();
     for part in 0..parts::<S>() {
         // SAFETY: the tokens have the block's codes.
-        let products = unsafe {
-            integers::<T>(&codes[part * steps..][..steps], part * steps, tokens, index)
-        };
+        let products =
+            unsafe { integers::<T>(&codes[part * steps..][..steps], part * steps, tokens, index) };
         let tokens = tokens.iter().zip(excess);
         for ((lanes, (token, excess)), products) in lanes.iter_mut().zip(tokens).zip(products) {
             // SAFETY: the tokens have scale and sums of the block.

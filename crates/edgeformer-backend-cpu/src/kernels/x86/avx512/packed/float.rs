@@ -91,8 +91,8 @@ pub(super) fn matmul<F: Widen>(
         let count = tokens.len() / columns;
         for (index, panel) in panels.chunks_exact(panel_bytes).enumerate() {
             let mut sums = [_mm512_setzero_ps(); TOKENS];
-            let weights = panel[..columns * PANEL_ROWS * F::BYTES]
-                .chunks(COLUMNS * PANEL_ROWS * F::BYTES);
+            let weights =
+                panel[..columns * PANEL_ROWS * F::BYTES].chunks(COLUMNS * PANEL_ROWS * F::BYTES);
             for (chunk, weights) in weights.enumerate() {
                 let widened = widen::<F>(weights, &mut widened);
                 multiply(widened, chunk * COLUMNS, tokens, columns, &mut sums[..count]);

@@ -57,9 +57,8 @@ impl Scaling for ScaleAndMinimum {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn scales(scales: *const u8, index: usize) -> Scales {
         // SAFETY: every block has sixteen scales and sixteen minima.
-        let (scale, plus) = unsafe {
-            (halves(scales, 64 * index), halves(scales, 64 * index + 32))
-        };
+        let (scale, plus) =
+            unsafe { (halves(scales, 64 * index), halves(scales, 64 * index + 32)) };
         Scales { halves: [scale; 2], plus }
     }
 }
@@ -119,9 +118,7 @@ impl Scaling for Book256 {
         let start = index / BLOCKS * (32 + BLOCKS * 16);
         let block = start + 32 + index % BLOCKS * 16;
         // SAFETY: every super-block has sixteen f16 numbers, then every block sixteen bytes.
-        let scale = unsafe {
-            _mm512_mul_ps(halves(scales, start), signed(scales, block))
-        };
+        let scale = unsafe { _mm512_mul_ps(halves(scales, start), signed(scales, block)) };
         symmetric([scale; 2])
     }
 }

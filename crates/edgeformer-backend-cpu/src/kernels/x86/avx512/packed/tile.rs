@@ -76,12 +76,7 @@ impl Unpacked {
     /// The panel has these blocks.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn fill<B: Bits, S: Scaling>(
-        &mut self,
-        panel: Panel,
-        first: usize,
-        count: usize,
-    ) {
+    unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the panel has block `first + index`; this function runs, so the machine has
@@ -145,7 +140,9 @@ impl Unpacked {
         for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
         {
             // SAFETY: the tokens have block `first + index`.
-            unsafe { add_block::<S, OFFSET, T>(codes, scales, &tokens, &excess, index, &mut lanes) };
+            unsafe {
+                add_block::<S, OFFSET, T>(codes, scales, &tokens, &excess, index, &mut lanes)
+            };
         }
         sums[..T].copy_from_slice(&lanes);
         T
