@@ -3,7 +3,9 @@
 //! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
 //! - [`stream`]: perplexity over a text that does not end
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
+//! - [`instructions`]: instructions of small fixed cases, beside a baseline
 //! - [`quality()`]: perplexity and divergence of one session against another
+//! - [`scenario`]: queries in the style of MLPerf inference
 //! - [`process`]: cases in processes of their own
 //! - [`output`]: tables, JSON and charts of what was measured
 //!
@@ -12,9 +14,11 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod instructions;
 pub mod latent;
 pub mod output;
 pub mod process;
+pub mod scenario;
 pub mod stream;
 
 mod error;

@@ -2,8 +2,10 @@
 //! arguments here.
 
 mod cache;
+mod instructions;
 mod latent;
 mod progress;
+mod scenario;
 mod show;
 mod stream;
 
@@ -20,7 +22,16 @@ use crate::run::{Result, cargo, read, root, run};
 #[derive(Debug, Args)]
 pub struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    #[command(flatten)]
+    instructions: instructions::Instructions,
+    #[command(flatten)]
+    scenario: scenario::ScenarioArguments,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// JSON on standard output, instead of Markdown
+    #[arg(long)]
+    json: bool,
     /// Measure with this build as it is: figures of a debug build mean nothing
     #[arg(long, global = true, hide = true)]
     as_built: bool,
@@ -37,6 +48,9 @@ enum What {
     /// Measure one case that is read from standard input: what the others start
     #[command(hide = true)]
     Case,
+    /// Run one case of `--instructions`: what that counts
+    #[command(hide = true)]
+    Count(instructions::Count),
 }
 
 impl Bench {
@@ -45,10 +59,16 @@ impl Bench {
             return again_in_release();
         }
         match &self.what {
-            What::Cache(cache) => cache.run(),
-            What::Stream(stream) => stream.run(),
-            What::Latent(latent) => latent.run(),
-            What::Case => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+            None if self.instructions.instructions => self.instructions.run(self.json),
+            None if let Some(scenario) = self.scenario.scenario => {
+                self.scenario.run(scenario, self.model.choice()?, self.json)
+            }
+            None => Err("say what: cargo xtask bench --help".into()),
+            Some(What::Cache(cache)) => cache.run(),
+            Some(What::Stream(stream)) => stream.run(),
+            Some(What::Latent(latent)) => latent.run(),
+            Some(What::Count(count)) => count.run(),
+            Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
         }
     }
