@@ -16,7 +16,7 @@ pub struct Ci {
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -24,6 +24,10 @@ const STEPS: [Step; 6] = [
     }),
     ("features", check_features),
     ("tests", || run(cargo().args(["test", "--workspace"]))),
+    ("instructions", || {
+        let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
+        run(cargo().args(task).args(["bench", "--instructions"]))
+    }),
     ("docs", || {
         run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
     }),
