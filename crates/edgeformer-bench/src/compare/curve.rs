@@ -114,7 +114,8 @@ impl Comparison {
         let mut comparisons: Vec<Self> = Vec::new();
         for (report, device) in reports.iter().zip(names(reports)) {
             for row in &report.rows {
-                let same = |known: &&mut Self| known.model == row.model && known.format == row.format;
+                let same =
+                    |known: &&mut Self| known.model == row.model && known.format == row.format;
                 let index = match comparisons.iter_mut().position(|mut known| same(&&mut known)) {
                     Some(index) => index,
                     None => {
@@ -196,9 +197,13 @@ impl Comparison {
             device: device.into(),
             prefill: LENGTHS.into_iter().zip(prefill).collect(),
             decode: LENGTHS.into_iter().zip(decode).collect(),
-            memory: LENGTHS.into_iter().map(|at| (at, (100 << 20) + (at as u64 * 20_480))).collect(),
+            memory: LENGTHS
+                .into_iter()
+                .map(|at| (at, (100 << 20) + (at as u64 * 20_480)))
+                .collect(),
         };
-        let slow = curve("Abacus", [100.0, 120.0, 118.0, 110.0, 100.0], [20.0, 19.5, 19.0, 18.0, 16.5]);
+        let slow =
+            curve("Abacus", [100.0, 120.0, 118.0, 110.0, 100.0], [20.0, 19.5, 19.0, 18.0, 16.5]);
         let mut fast =
             curve("Slide rule", [200.0, 250.0, 240.0, 150.0, 60.0], [40.0, 38.0, 35.0, 28.0, 20.0]);
         fast.decode.remove(&4096);
@@ -240,7 +245,10 @@ mod tests {
         let [Comparison { curves, .. }] = comparisons.as_slice() else { panic!("{comparisons:?}") };
         assert_eq!(curves[0].points(Quantity::Prefill), [(512, 90.0)]);
         assert_eq!(curves[0].points(Quantity::Decode), [(128, 9.0), (4096, 7.0)]);
-        assert_eq!(curves[0].points(Quantity::Memory), [(128, 1000.0), (512, 2000.0), (4096, 1000.0)]);
+        assert_eq!(
+            curves[0].points(Quantity::Memory),
+            [(128, 1000.0), (512, 2000.0), (4096, 1000.0)]
+        );
     }
 
     #[test]
@@ -262,8 +270,8 @@ mod tests {
 
     #[test]
     fn models_are_compared_each_on_its_own() {
-        let mut reports = [1.0, 2.0]
-            .map(|speed| report(DeviceRecord::made_up(), &[(prefill(128), 1, speed)]));
+        let mut reports =
+            [1.0, 2.0].map(|speed| report(DeviceRecord::made_up(), &[(prefill(128), 1, speed)]));
         reports[1].rows[0].format = "q8_0".into();
         let comparisons = Comparison::of(&reports).unwrap();
         let formats: Vec<_> = comparisons.iter().map(|each| each.format.as_str()).collect();

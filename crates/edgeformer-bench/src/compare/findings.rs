@@ -15,7 +15,12 @@ pub fn findings(comparison: &Comparison) -> Vec<String> {
         }
     }
     for curve in &comparison.curves {
-        lines.extend([Quantity::Prefill, Quantity::Decode].map(|kind| fall(kind, curve)).into_iter().flatten());
+        lines.extend(
+            [Quantity::Prefill, Quantity::Decode]
+                .map(|kind| fall(kind, curve))
+                .into_iter()
+                .flatten(),
+        );
         lines.extend(growth(curve));
     }
     lines
@@ -93,7 +98,8 @@ fn growth(curve: &Curve) -> Option<String> {
     }
     let device = &curve.device;
     let (from, to) = (bytes(least as u64), bytes(most as u64));
-    let line = format!("{device}: memory goes from {from} at {shortest} tokens to {to} at {longest}");
+    let line =
+        format!("{device}: memory goes from {from} at {shortest} tokens to {to} at {longest}");
     match most > least {
         true => {
             let each = (most - least) / (longest - shortest) as f64;
@@ -120,7 +126,10 @@ mod tests {
             curve.decode.clear();
             curve.memory.clear();
         }
-        assert_eq!(findings(&comparison), ["Slide rule: prefill is 2.08x at 512 tokens of Abacus's"]);
+        assert_eq!(
+            findings(&comparison),
+            ["Slide rule: prefill is 2.08x at 512 tokens of Abacus's"]
+        );
         comparison.curves.clear();
         assert!(findings(&comparison).is_empty());
     }

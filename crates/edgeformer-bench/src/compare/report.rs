@@ -86,7 +86,8 @@ impl Comparison {
             // A model may be called anything.
             let name = format!("{}-{}", self.model, self.format).replace(['/', '\\'], "-");
             let file = folder.join(format!("{name}-{}.png", quantity.name()));
-            std::fs::write(&file, self.to_png(quantity)?).map_err(|error| Error::file(&file, error))?;
+            std::fs::write(&file, self.to_png(quantity)?)
+                .map_err(|error| Error::file(&file, error))?;
             Ok(file)
         };
         self.quantities().map(write).collect()
