@@ -12,6 +12,7 @@
 mod backend;
 mod cache;
 mod kernels;
+pub mod limits;
 mod machine;
 mod pool;
 mod program;
