@@ -119,8 +119,10 @@ fn figures_of_another_device_come_back() {
 
     let (code, stdout, stderr) = bench(&device, &arguments);
     assert_eq!(code, Some(0), "{stderr}");
-    let rows: Vec<Value> =
-        stdout.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
+    let rows: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is an object"))
+        .collect();
     let cases: Vec<_> = rows.iter().map(|row| &row["case"]).collect();
     assert_eq!(cases, ["pp8", "tg2"], "{stdout}");
     for row in &rows {
@@ -144,7 +146,8 @@ fn devices_that_cannot_be_used_say_why() {
     let named = |file: &Path| -> Vec<String> {
         let mut arguments = vec!["--models".to_owned(), file.display().to_string()];
         arguments.extend(["--cases".to_owned(), "pp8".to_owned()]);
-        arguments.extend(["--device-folder".to_owned(), server.path("there").display().to_string()]);
+        arguments
+            .extend(["--device-folder".to_owned(), server.path("there").display().to_string()]);
         arguments.extend(server.options());
         arguments
     };

@@ -20,7 +20,7 @@ fn stories() -> Option<PathBuf> {
 fn scenario(model: &Path, name: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["bench", "--as-built", "--scenario", name, "--threads", "1"]);
-    command.args(["--prompt-tokens", "8", "--answer-tokens", "3", "--model"]).arg(model);
+    command.args(["--prompt-tokens", "8", "--answer-tokens", "3", "--models"]).arg(model);
     let output = command.args(arguments).output().expect("the program was built for this test");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))

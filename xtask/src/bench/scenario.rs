@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use edgeformer_bench::ModelChoice;
-use edgeformer_bench::scenario::{Rules, SampleShape, Scenario, ScenarioBench};
+use edgeformer_bench::scenario::{Rules, SampleShape, Scenario, ScenarioBench, ScenarioReport};
 
 use super::progress::Line;
+use super::speed::Speed;
 use super::{command, commit};
 use crate::run::Result;
 
@@ -35,8 +36,31 @@ pub struct ScenarioArguments {
 }
 
 impl ScenarioArguments {
-    /// Runs a scenario; a run that is invalid fails once it has been shown.
-    pub fn run(&self, scenario: Scenario, model: ModelChoice, json: bool) -> Result<()> {
+    /// Runs a scenario with each model; a run that is invalid fails once all have been shown.
+    pub fn run(&self, scenario: Scenario, speed: &Speed) -> Result<()> {
+        let threads = speed.threads.iter().max().copied();
+        let mut invalid = Vec::new();
+        for model in speed.models()? {
+            let choice = ModelChoice { path: model.path, threads };
+            let report = self.measure(scenario, choice)?;
+            match speed.show.json {
+                true => println!(
+                    "{}",
+                    serde_json::to_string(&report).map_err(|error| error.to_string())?
+                ),
+                false => print!("{}", report.to_markdown()),
+            }
+            if !report.is_valid() {
+                invalid.push(format!("{}: {}", report.model.name, report.problems.join("; ")));
+            }
+        }
+        match invalid.is_empty() {
+            true => Ok(()),
+            false => Err(format!("invalid: {}", invalid.join("\n"))),
+        }
+    }
+
+    fn measure(&self, scenario: Scenario, model: ModelChoice) -> Result<ScenarioReport> {
         let rules = Rules {
             min_queries: self.min_queries.unwrap_or(scenario.least()),
             max_duration: self.max_duration.map(Duration::from_secs),
@@ -49,15 +73,6 @@ impl ScenarioArguments {
             .run(commit(), &command(), &|progress| line.show(progress))
             .map_err(|error| error.to_string())?;
         drop(line);
-        match json {
-            true => {
-                println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?)
-            }
-            false => print!("{}", report.to_markdown()),
-        }
-        match report.is_valid() {
-            true => Ok(()),
-            false => Err(format!("the run is invalid: {}", report.problems.join("; "))),
-        }
+        Ok(report)
     }
 }

@@ -114,17 +114,7 @@ impl Comparison {
         let mut comparisons: Vec<Self> = Vec::new();
         for (report, device) in reports.iter().zip(names(reports)) {
             for row in &report.rows {
-                let same =
-                    |known: &&mut Self| known.model == row.model && known.format == row.format;
-                let index = match comparisons.iter_mut().position(|mut known| same(&&mut known)) {
-                    Some(index) => index,
-                    None => {
-                        let (model, format) = (row.model.clone(), row.format.clone());
-                        comparisons.push(Self { model, format, curves: Vec::new() });
-                        comparisons.len() - 1
-                    }
-                };
-                comparisons[index].curve(&device).add(row);
+                Self::of_model(&mut comparisons, row).curve(&device).add(row);
             }
         }
         for comparison in &mut comparisons {
@@ -135,6 +125,18 @@ impl Comparison {
             false => Ok(comparisons),
             true => Err(Error::Request(nothing_to_compare())),
         }
+    }
+
+    /// The comparison of a row's model, begun if it is the model's first row.
+    fn of_model<'a>(comparisons: &'a mut Vec<Self>, row: &Row) -> &'a mut Self {
+        let (model, format) = (&row.model, &row.format);
+        let same = |known: &Self| known.model == *model && known.format == *format;
+        let index = comparisons.iter().position(same).unwrap_or_else(|| {
+            let (model, format) = (model.clone(), format.clone());
+            comparisons.push(Self { model, format, curves: Vec::new() });
+            comparisons.len() - 1
+        });
+        &mut comparisons[index]
     }
 
     fn curve(&mut self, device: &str) -> &mut Curve {

@@ -26,7 +26,12 @@ pub struct DeviceArguments {
     #[arg(long, requires = "device", value_name = "KEY=VALUE")]
     ssh_option: Vec<String>,
     /// Where the program and models are kept on the device, seen from the user's home
-    #[arg(long, requires = "device", default_value = ".cache/edgeformer-bench", value_name = "FOLDER")]
+    #[arg(
+        long,
+        requires = "device",
+        default_value = ".cache/edgeformer-bench",
+        value_name = "FOLDER"
+    )]
     device_folder: String,
 }
 
@@ -50,7 +55,8 @@ impl FromStr for Device {
             };
         }
         // ssh would take it for an option.
-        let is_host = !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_whitespace);
+        let is_host =
+            !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_whitespace);
         match is_host {
             true => Ok(Self::Ssh(text.into())),
             false => Err("a device is USER@HOST or qemu-aarch64".into()),
@@ -59,7 +65,6 @@ impl FromStr for Device {
 }
 
 /// What is to be run on a device.
-#[derive(Debug)]
 pub struct Remote<'a> {
     /// Files that it reads.
     pub files: &'a [PathBuf],
@@ -75,9 +80,7 @@ impl DeviceArguments {
     /// If the device cannot be reached, no program can be built for it, or it fails there.
     pub fn run(&self, device: &Device, remote: &Remote<'_>) -> Result<String> {
         match device {
-            Device::Ssh(host) => {
-                Ssh::new(host, &self.ssh_option, &self.device_folder)?.run(remote)
-            }
+            Device::Ssh(host) => Ssh::new(host, &self.ssh_option, &self.device_folder)?.run(remote),
             Device::Emulated(architecture) => Emulator::new(*architecture)?.run(remote),
         }
     }

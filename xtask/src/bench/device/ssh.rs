@@ -71,7 +71,8 @@ impl Ssh {
         let time = facts.modified().map_err(|error| wrong(&error))?;
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let same = format!("{} {seconds}", facts.len());
-        if self.ask(&format!("stat -c '%s %Y' {}", quote(&there))).is_ok_and(|known| known == same) {
+        if self.ask(&format!("stat -c '%s %Y' {}", quote(&there))).is_ok_and(|known| known == same)
+        {
             return Ok(there);
         }
         eprintln!("copying {} to {}", file.display(), self.host);
@@ -116,9 +117,8 @@ fn architecture(host: &str, system: &str) -> Result<Architecture> {
     let Some(("Linux", machine)) = system.split_once(' ') else {
         return Err(format!("{host} runs {system:?}, only Linux is known"));
     };
-    Architecture::of_machine(machine).ok_or_else(|| {
-        format!("{host} is a {machine}, known are {}", Architecture::known())
-    })
+    Architecture::of_machine(machine)
+        .ok_or_else(|| format!("{host} is a {machine}, known are {}", Architecture::known()))
 }
 
 /// A word for a POSIX shell.
@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn words_reach_the_shell_as_they_are() {
         for word in ["plain", "", "a b", "it's", "$HOME", "a\nb", "'", "*", "~", "a;b"] {
-            let said = Command::new("sh").arg("-c").arg(format!("printf %s {}", quote(word))).output();
+            let said =
+                Command::new("sh").arg("-c").arg(format!("printf %s {}", quote(word))).output();
             assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), word);
         }
         assert_eq!(quote("models/a-b_1.gguf"), "models/a-b_1.gguf");
