@@ -108,7 +108,7 @@ impl Speed {
         let mut models = Vec::new();
         for name in &self.models {
             if let Some(path) = self.file(name)? {
-                models.push(NamedModel { name: stem(&path), path, format: None });
+                models.push(NamedModel::of(path));
                 continue;
             }
             for format in &self.formats {
@@ -136,8 +136,4 @@ impl Speed {
         threads.dedup();
         threads
     }
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
