@@ -173,12 +173,15 @@ fn command() -> String {
     shown(std::env::args().skip(1))
 }
 
+/// Words without effect on figures.
+const UNSHOWN: [&str; 4] = ["--as-built", "--json", "--quiet", "-q"];
+
 fn shown(words: impl Iterator<Item = String>) -> String {
     let mut shown = "cargo xtask".to_owned();
-    let mut words = words.filter(|word| word != "--as-built" && word != "--json");
+    let mut words = words.filter(|word| !UNSHOWN.contains(&word.as_str()));
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--output" | "--document" | "--ssh-option" => drop(words.next()),
+            "--output" | "--document" | "--place" | "--ssh-option" => drop(words.next()),
             word if word.contains([' ', '"']) => shown.extend([" \"", word, "\""]),
             word => shown.extend([" ", word]),
         }

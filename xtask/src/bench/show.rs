@@ -16,6 +16,9 @@ pub struct Show {
     /// A document with a place that is marked for the figures: they replace what stands there
     #[arg(long)]
     document: Option<PathBuf>,
+    /// Which place of it [default: the one with the measurement's name]
+    #[arg(long, requires = "document")]
+    place: Option<String>,
     /// JSON on standard output, instead of Markdown
     #[arg(long)]
     pub json: bool,
@@ -57,8 +60,9 @@ impl Show {
         }
         if let Some(file) = &self.document {
             let named = |error: &dyn ToString| format!("{}: {}", file.display(), error.to_string());
+            let place = self.place.as_deref().unwrap_or(report.name());
             let text = fs::read_to_string(file).map_err(|error| named(&error))?;
-            let filled = fill(&text, report.name(), &report.to_markdown());
+            let filled = fill(&text, place, &report.to_markdown());
             let filled = filled.map_err(|error| named(&error))?;
             fs::write(file, filled).map_err(|error| named(&error))?;
         }

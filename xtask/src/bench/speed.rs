@@ -111,8 +111,7 @@ impl Speed {
         if !self.peer.is_empty() {
             return Err("peers are built for this machine: leave --peer out with --device".into());
         }
-        let models = self.models()?;
-        let files: Vec<PathBuf> = models.iter().map(|model| model.path.clone()).collect();
+        let files: Vec<PathBuf> = self.models()?.into_iter().map(|model| model.path).collect();
         let arguments = |files: &[String]| self.there(files);
         let lines = devices.run(device, &Remote { files: &files, arguments: &arguments })?;
         let reports = SpeedReport::from_json_lines(&lines);
@@ -120,12 +119,6 @@ impl Speed {
             report.command = command();
             // There is no repository there that could tell.
             report.device.commit = commit();
-            for row in &mut report.rows {
-                if let Some(model) = models.iter().find(|model| stem(&model.path) == row.model) {
-                    row.model.clone_from(&model.name);
-                    row.format = model.format.clone().unwrap_or_else(|| row.format.clone());
-                }
-            }
             self.show.speed(&report)?;
         }
         Ok(())
@@ -157,7 +150,7 @@ impl Speed {
         let mut models = Vec::new();
         for name in &self.models {
             if let Some(path) = self.file(name)? {
-                models.push(NamedModel { name: stem(&path), path, format: None });
+                models.push(NamedModel::of(path));
                 continue;
             }
             for format in &self.formats {
@@ -189,8 +182,4 @@ impl Speed {
 
 fn joined<T: ToString>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

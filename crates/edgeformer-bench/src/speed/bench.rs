@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use edgeformer_core::{CacheFormat, Device};
+use edgeformer_core::{CacheFormat, Device, Format};
 use edgeformer_models::{OpenOptions, open_with};
 
 use super::figures::Figures;
@@ -43,6 +43,25 @@ pub struct NamedModel {
     pub name: String,
     /// The format it was made in; `None` is the one that most of its bytes are in.
     pub format: Option<String>,
+}
+
+impl NamedModel {
+    /// A file as it is: what `make-model` calls `NAME-FORMAT.gguf` has both in its name.
+    pub fn of(path: PathBuf) -> Self {
+        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let (name, format) = match stem.rsplit_once('-') {
+            Some((name, format)) if is_format(format) => (name.into(), Some(format.to_lowercase())),
+            _ => (stem, None),
+        };
+        Self { path, name, format }
+    }
+}
+
+/// Whether it is the name of a format or of a mixture of several, such as `Q4_K_M`.
+fn is_format(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let mixture = ["_s", "_m", "_l"].into_iter().find_map(|size| name.strip_suffix(size));
+    mixture.unwrap_or(&name).parse::<Format>().is_ok()
 }
 
 /// What this build is, and how cases are run in processes of their own.
@@ -265,5 +284,44 @@ impl Run<'_> {
             energy_joules: ours.energy_joules(),
             peer_energy_joules: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_may_end_in_a_format() {
+        let of = |path: &str| {
+            let model = NamedModel::of(path.into());
+            (model.name, model.format)
+        };
+        assert_eq!(of("a/qwen-0.5b-q4_0.gguf"), ("qwen-0.5b".into(), Some("q4_0".into())));
+        assert_eq!(of("Tiny-Q4_K_M.gguf"), ("Tiny".into(), Some("q4_k_m".into())));
+        assert_eq!(of("qwen-0.5b.gguf"), ("qwen-0.5b".into(), None));
+        assert_eq!(of("folder"), ("folder".into(), None));
+    }
+
+    #[test]
+    fn nothing_to_measure_is_told() {
+        let bench = SpeedBench {
+            models: vec![NamedModel::of("absent.gguf".into())],
+            cases: Case::STANDARD.into(),
+            threads: vec![1],
+            repeats: 1,
+            peers: Vec::new(),
+            cache_type_k: CacheFormat::F16,
+            cache_type_v: CacheFormat::F16,
+            context: None,
+        };
+        let problem = |bench: &SpeedBench| bench.check().unwrap_err().to_string();
+        assert_eq!(bench.total(), 1 + 6);
+        assert!(bench.check().is_ok());
+        assert!(problem(&SpeedBench { cases: Vec::new(), ..bench.clone() }).contains("no case"));
+        assert!(problem(&SpeedBench { threads: vec![0], ..bench.clone() }).contains("no threads"));
+        assert!(problem(&SpeedBench { repeats: 0, ..bench.clone() }).contains("no repeats"));
+        let peers = vec!["llama.c".into()];
+        assert!(problem(&SpeedBench { peers, ..bench }).contains("unknown peer"));
     }
 }

@@ -3,6 +3,9 @@
 use super::{Case, Row, SpeedReport};
 use crate::output::{Table, bytes, rate, ratio, short};
 
+/// Whether a case belongs into a table.
+type IsKind = fn(&Case) -> bool;
+
 const UNKNOWN: &str = "–";
 const NOT_MEASURED: &str = "not measured";
 
@@ -12,7 +15,7 @@ pub(super) fn markdown(report: &SpeedReport) -> String {
         format!("`{}`", report.command),
         report.limits.to_table().to_markdown(),
     ];
-    let kinds: [(&str, fn(&Case) -> bool); 3] = [
+    let kinds: [(&str, IsKind); 3] = [
         ("Reading a prompt", |case| matches!(case, Case::Prefill { .. })),
         ("Writing an answer", |case| matches!(case, Case::Decode { .. })),
         ("Reading and writing in one figure", |case| matches!(case, Case::EndToEnd { .. })),
