@@ -24,16 +24,16 @@ impl Server {
             eprintln!("skipped: there is no {SSHD}");
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("there is room");
         let path = |name: &str| folder.path().join(name);
         for key in ["host", "user"] {
             let mut keygen = Command::new("ssh-keygen");
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path(key));
-            assert!(keygen.status().unwrap().success());
+            assert!(keygen.status().expect("it comes with ssh").success());
         }
         // As root it insists on this folder; anybody else cannot make it, and need not.
         let _exists = fs::create_dir_all("/run/sshd");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\n\
              PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
@@ -41,10 +41,10 @@ impl Server {
             path("host").display(),
             path("user.pub").display()
         );
-        fs::write(path("config"), config).unwrap();
+        fs::write(path("config"), config).expect("the folder is new");
         let mut sshd = Command::new(SSHD);
         sshd.args(["-D", "-e", "-f"]).arg(path("config"));
-        let child = sshd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = sshd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it is there");
         let server = Self { child, folder, port };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -71,10 +71,15 @@ impl Server {
     }
 }
 
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it was ended");
     }
 }
 
@@ -87,8 +92,8 @@ fn bench(device: &str, arguments: &[String]) -> (Option<i32>, String, String) {
 }
 
 fn user() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let output = Command::new("id").arg("-un").output().expect("every system has it");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Whether the reference data are there; says in one line that a test is skipped if not.

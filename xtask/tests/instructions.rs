@@ -23,9 +23,9 @@ fn valgrind() -> bool {
 }
 
 fn count(file: &Path, case: &str) -> u64 {
-    let text = std::fs::read_to_string(file).unwrap();
-    let baseline: Value = serde_json::from_str(&text).unwrap();
-    baseline["tables"]["scalar"][case].as_u64().unwrap()
+    let text = std::fs::read_to_string(file).expect("it was written");
+    let baseline: Value = serde_json::from_str(&text).expect("it is JSON");
+    baseline["tables"]["scalar"][case].as_u64().expect("the case was counted")
 }
 
 #[test]
