@@ -81,7 +81,7 @@ fn options_that_fit_nothing_are_refused() {
     let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
     let compile = |threads| CompileOptions { threads, ..CompileOptions::default() };
     assert!(backend.compile(model.clone(), &compile(Some(0))).is_err());
-    let other = CompileOptions { device: "cuda:0".into(), threads: None };
+    let other = CompileOptions { device: "cuda:0".into(), ..CompileOptions::default() };
     assert!(backend.compile(model.clone(), &other).is_err());
     let program = backend.compile(model, &compile(Some(1))).unwrap();
     assert!(program.clone().open(&SessionOptions { chunk: 0, ..options() }).is_err());
