@@ -4,6 +4,7 @@
 //! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
 //! - [`stream`]: perplexity over a text that does not end
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
+//! - [`tune`]: what tuning finds, beside every setup there is
 //! - [`quality()`]: perplexity and divergence of one session against another
 //! - [`peers`]: the engines that are measured
 //! - [`device`]: on what was measured, in full
@@ -24,6 +25,7 @@ pub mod peers;
 pub mod process;
 pub mod speed;
 pub mod stream;
+pub mod tune;
 
 mod energy;
 mod error;

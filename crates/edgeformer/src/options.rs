@@ -77,7 +77,9 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         // What a program says is all it gets: profiles are for those who ask for them.
-        Self { profile: None, ..Self::from(&Config::default()) }
+        let mut options = Self::from(&Config::default());
+        options.profile = None;
+        options
     }
 }
 

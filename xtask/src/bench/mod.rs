@@ -6,6 +6,7 @@ mod latent;
 mod progress;
 mod show;
 mod stream;
+mod tune;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,6 +35,8 @@ enum What {
     Stream(stream::Stream),
     /// Latent attention: the size of its cache, and when its two forms cross
     Latent(latent::Latent),
+    /// What `edgeformer tune` finds, beside every setup there is
+    Tune(tune::Tune),
     /// Measure one case that is read from standard input: what the others start
     #[command(hide = true)]
     Case,
@@ -48,6 +51,7 @@ impl Bench {
             What::Cache(cache) => cache.run(),
             What::Stream(stream) => stream.run(),
             What::Latent(latent) => latent.run(),
+            What::Tune(tune) => tune.run(),
             What::Case => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
         }

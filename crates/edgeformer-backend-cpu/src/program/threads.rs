@@ -14,6 +14,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
+    /// The same number for both.
+    #[cfg(test)]
+    pub fn all(threads: usize) -> Self {
+        Self { single: threads, batch: threads }
+    }
+
     /// At most so many at the same time.
     pub fn most(self) -> usize {
         self.single.max(self.batch)
@@ -54,7 +60,7 @@ mod tests {
         let crews = Crews::new(Threads { single: 1, batch: 3 });
         assert_eq!([1, 15, 16, 512].map(|rows| crews.for_rows(rows).threads()), [1, 1, 3, 3]);
         assert_eq!(crews.most(), 3);
-        let same = Crews::new(Threads { single: 2, batch: 2 });
+        let same = Crews::new(Threads::all(2));
         assert!(same.batch.is_none() && same.most() == 2);
     }
 }
