@@ -153,7 +153,7 @@ mod tests {
                 ],
             }],
         };
-        insta::assert_snapshot!(report.to_markdown(), @"");
+        insta::assert_snapshot!(report.to_markdown());
         assert!(image::load_from_memory(&report.to_png().unwrap()).is_ok());
     }
 }
