@@ -33,7 +33,7 @@ enum Task {
     /// Compare what `plan` predicts with the memory that runs take
     PlanAccuracy(plan_accuracy::PlanAccuracy),
     /// Measure what choices cost and give: memory, speed, quality
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
 }
 
 fn main() -> ExitCode {

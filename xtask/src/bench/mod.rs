@@ -3,8 +3,10 @@
 
 mod cache;
 mod latent;
+mod peer;
 mod progress;
 mod show;
+mod speed;
 mod stream;
 mod tune;
 
@@ -13,15 +15,20 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 use edgeformer_bench::ModelChoice;
-use edgeformer_bench::process::serve;
+use edgeformer_bench::process::{Worker, serve};
 
-use crate::run::{Result, cargo, read, root, run};
+use crate::run::{Result, read, root, run};
+use peer::Build;
 
-/// Measure what choices cost and give.
+/// Measure: tokens a second, memory and time to load, beside a peer and the machine's limits.
+/// With a further word, what choices cost and give.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    #[command(flatten)]
+    speed: speed::Speed,
     /// Measure with this build as it is: figures of a debug build mean nothing
     #[arg(long, global = true, hide = true)]
     as_built: bool,
@@ -45,25 +52,32 @@ enum What {
 impl Bench {
     pub fn run(&self) -> Result<()> {
         if cfg!(debug_assertions) && !self.as_built {
-            return again_in_release();
+            return again_in_release(&self.build());
         }
         match &self.what {
-            What::Cache(cache) => cache.run(),
-            What::Stream(stream) => stream.run(),
-            What::Latent(latent) => latent.run(),
-            What::Tune(tune) => tune.run(),
-            What::Case => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+            None => self.speed.run(),
+            Some(What::Cache(cache)) => cache.run(),
+            Some(What::Stream(stream)) => stream.run(),
+            Some(What::Latent(latent)) => latent.run(),
+            Some(What::Tune(tune)) => tune.run(),
+            Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
         }
     }
+
+    fn build(&self) -> Build {
+        if self.what.is_some() { Build::PLAIN } else { self.speed.build() }
+    }
 }
 
-/// Builds this task with optimization and hands it what this process was asked.
-fn again_in_release() -> Result<()> {
-    run(cargo().args(["build", "--release", "--quiet", "--package", "xtask"]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let program = target.join("release").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
+/// Builds this task with optimization, and the peers that are asked for, and hands it what this
+/// process was asked.
+fn again_in_release(build: &Build) -> Result<()> {
+    if !build.features.is_empty() && !build.program().exists() {
+        eprintln!("building peers ({}): this takes minutes", build.features.join(", "));
+    }
+    run(&mut build.command())?;
+    let program = build.program();
     let status = Command::new(&program).args(std::env::args_os().skip(1)).status();
     let status = status.map_err(|error| format!("{}: {error}", program.display()))?;
     if !status.success() {
@@ -71,6 +85,12 @@ fn again_in_release() -> Result<()> {
         std::process::exit(status.code().unwrap_or(1));
     }
     Ok(())
+}
+
+/// This program, asked to measure one case.
+fn worker() -> Result<Worker> {
+    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    Ok(Worker { program, arguments: ["bench", "case", "--as-built"].map(str::to_owned).into() })
 }
 
 /// Which model.
@@ -119,12 +139,15 @@ fn command() -> String {
     shown(std::env::args().skip(1))
 }
 
+/// Words without effect on figures.
+const UNSHOWN: [&str; 4] = ["--as-built", "--json", "--quiet", "-q"];
+
 fn shown(words: impl Iterator<Item = String>) -> String {
     let mut shown = "cargo xtask".to_owned();
-    let mut words = words.filter(|word| word != "--as-built" && word != "--json");
+    let mut words = words.filter(|word| !UNSHOWN.contains(&word.as_str()));
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--output" | "--document" => drop(words.next()),
+            "--output" | "--document" | "--place" => drop(words.next()),
             word if word.contains([' ', '"']) => shown.extend([" \"", word, "\""]),
             word => shown.extend([" ", word]),
         }
