@@ -6,6 +6,7 @@
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
 //! - [`compare`]: devices side by side
 //! - [`instructions`]: instructions of small fixed cases, beside a baseline
+//! - [`tune`]: what tuning finds, beside every setup there is
 //! - [`quality()`]: perplexity and divergence of one session against another
 //! - [`scenario`]: queries in the style of MLPerf inference
 //! - [`peers`]: the engines that are measured
@@ -30,6 +31,7 @@ pub mod process;
 pub mod scenario;
 pub mod speed;
 pub mod stream;
+pub mod tune;
 
 mod energy;
 mod error;

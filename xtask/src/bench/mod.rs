@@ -11,6 +11,7 @@ mod scenario;
 mod show;
 mod speed;
 mod stream;
+mod tune;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,6 +54,8 @@ enum What {
     Stream(stream::Stream),
     /// Latent attention: the size of its cache, and when its two forms cross
     Latent(latent::Latent),
+    /// What `edgeformer tune` finds, beside every setup there is
+    Tune(tune::Tune),
     /// Measure one case that is read from standard input: what the others start
     #[command(hide = true)]
     Case,
@@ -72,6 +75,7 @@ impl Bench {
             Some(What::Stream(stream)) => stream.run(),
             Some(What::Latent(latent)) => latent.run(),
             Some(What::Count(count)) => count.run(),
+            Some(What::Tune(tune)) => tune.run(),
             Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
         }

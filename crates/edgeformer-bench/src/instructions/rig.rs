@@ -33,7 +33,8 @@ impl Rig {
         let cpu = Selection::Exact { backend: "cpu".into(), device: None };
         let found = builtin_backends(&options)?.select(&cpu, &graph)?;
         let weights = weights(&graph, case.weights)?;
-        let compile = CompileOptions { device: found.device.id, threads: Some(1) };
+        let compile =
+            CompileOptions { device: found.device.id, threads: Some(1), threads_batch: Some(1) };
         let program = found.backend.compile(Arc::new(Model { graph, weights }), &compile)?;
         let length = case.depth + case.tokens;
         let mut session = program.open(&SessionOptions {
