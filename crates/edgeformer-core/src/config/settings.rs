@@ -15,6 +15,12 @@ pub struct Config {
     pub backend: String,
     /// Threads that compute; none lets the backend choose.
     pub threads: Option<usize>,
+    /// Threads that read prompts; none is as [`threads`](Self::threads).
+    pub threads_batch: Option<usize>,
+    /// Whether what `tune` found for this machine and model is used where nothing is set.
+    pub profile: bool,
+    /// Folder of what is measured once; none is the user's cache folder.
+    pub cache: Option<PathBuf>,
     /// Instruction set of the CPU backend; none is the best one found.
     pub isa: Option<String>,
     /// Whether weights are used as the file holds them: slower, and nothing is packed at start.
@@ -108,6 +114,9 @@ impl Default for Config {
             model: None,
             backend: "auto".into(),
             threads: None,
+            threads_batch: None,
+            profile: true,
+            cache: None,
             isa: None,
             no_repack: false,
             ctx_size: None,

@@ -30,12 +30,12 @@ impl Token {
         }
     }
 
-    /// The activations from block `index` on.
+    /// The activations from block `index` on: behind so many blocks.
     ///
     /// # Safety
     /// The token has such a block, or it is the end of the row.
     #[inline]
-    pub unsafe fn from_block(self, index: usize) -> Self {
+    pub unsafe fn after_blocks(self, index: usize) -> Self {
         // SAFETY: rows of codes, of scales and of sums have so many blocks.
         unsafe {
             Self {

@@ -55,7 +55,7 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
     for first in (0..blocks).step_by(GROUP) {
         // SAFETY: the token has block `first`, a multiple of eight.
         let (token, excess) = unsafe {
-            let token = token.from_block(first);
+            let token = token.after_blocks(first);
             ([token], [Excess::new::<S, OFFSET>(&token)])
         };
         for index in 0..GROUP.min(blocks - first) {

@@ -136,7 +136,7 @@ impl Unpacked {
         sums: &mut [Lanes],
     ) {
         // SAFETY: the tokens have block `first`.
-        let tokens = tokens.map(|token| unsafe { token.from_block(first) });
+        let tokens = tokens.map(|token| unsafe { token.after_blocks(first) });
         // SAFETY: `first` is a multiple of eight.
         let excess = tokens.each_ref().map(|token| unsafe { Excess::new::<S, OFFSET>(token) });
         let ones = ones();

@@ -133,7 +133,7 @@ impl Unpacked {
     ) -> usize {
         let tokens: [Token; T] = *tokens.first_chunk().expect("there are so many tokens");
         // SAFETY: the tokens have block `first`.
-        let tokens = tokens.map(|token| unsafe { token.from_block(first) });
+        let tokens = tokens.map(|token| unsafe { token.after_blocks(first) });
         // SAFETY: `first` is a multiple of eight.
         let excess = tokens.each_ref().map(|token| unsafe { Excess::new::<S, OFFSET>(token) });
         let mut lanes: [__m512; T] = *sums.first_chunk().expect("there are lanes for the tokens");
