@@ -72,7 +72,11 @@ impl Subject {
             )));
         }
         let found = select(graph)?;
-        let compile = CompileOptions { device: found.device.id.clone(), threads: choice.threads };
+        let compile = CompileOptions {
+            device: found.device.id.clone(),
+            threads: choice.threads,
+            ..CompileOptions::default()
+        };
         let program = found.backend.compile(file.model.clone(), &compile)?;
         Ok(Self { program, device: found.device, file, backend: found.backend, compile })
     }
