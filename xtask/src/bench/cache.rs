@@ -62,7 +62,7 @@ impl Cache {
         };
         let line = Line::new();
         let report = bench
-            .run(&worker()?, commit(), &command(), &|progress| line.show(progress))
+            .run(&worker(None)?, commit(), &command(), &|progress| line.show(progress))
             .map_err(|error| error.to_string())?;
         drop(line);
         self.show.report(&report)

@@ -2,15 +2,18 @@
 //! arguments here.
 
 mod cache;
+mod device;
+mod instructions;
 mod latent;
 mod peer;
 mod progress;
+mod scenario;
 mod show;
 mod speed;
 mod stream;
 mod tune;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
@@ -29,6 +32,15 @@ pub struct Bench {
     what: Option<What>,
     #[command(flatten)]
     speed: speed::Speed,
+    #[command(flatten)]
+    instructions: instructions::Instructions,
+    #[command(flatten)]
+    scenario: scenario::ScenarioArguments,
+    #[command(flatten)]
+    device: device::DeviceArguments,
+    /// What this program runs under: its cases are started under it too, its figures are marked
+    #[arg(long, hide = true)]
+    emulator: Option<PathBuf>,
     /// Measure with this build as it is: figures of a debug build mean nothing
     #[arg(long, global = true, hide = true)]
     as_built: bool,
@@ -47,6 +59,9 @@ enum What {
     /// Measure one case that is read from standard input: what the others start
     #[command(hide = true)]
     Case,
+    /// Run one case of `--instructions`: what that counts
+    #[command(hide = true)]
+    Count(instructions::Count),
 }
 
 impl Bench {
@@ -55,13 +70,28 @@ impl Bench {
             return again_in_release(&self.build());
         }
         match &self.what {
-            None => self.speed.run(),
+            None => self.run_plain(),
             Some(What::Cache(cache)) => cache.run(),
             Some(What::Stream(stream)) => stream.run(),
             Some(What::Latent(latent)) => latent.run(),
+            Some(What::Count(count)) => count.run(),
             Some(What::Tune(tune)) => tune.run(),
             Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// What is measured without a further word.
+    fn run_plain(&self) -> Result<()> {
+        if self.instructions.instructions {
+            return self.instructions.run(self.speed.show.json);
+        }
+        if let Some(scenario) = self.scenario.scenario {
+            return self.scenario.run(scenario, &self.speed);
+        }
+        match &self.device.device {
+            Some(device) => self.speed.run_on(device, &self.device),
+            None => self.speed.run(self.emulator.as_deref()),
         }
     }
 
@@ -87,10 +117,18 @@ fn again_in_release(build: &Build) -> Result<()> {
     Ok(())
 }
 
-/// This program, asked to measure one case.
-fn worker() -> Result<Worker> {
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    Ok(Worker { program, arguments: ["bench", "case", "--as-built"].map(str::to_owned).into() })
+/// This program, asked to measure one case, under an emulator if it runs under one itself.
+fn worker(emulator: Option<&Path>) -> Result<Worker> {
+    let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let task = ["bench", "case", "--as-built"].map(str::to_owned);
+    Ok(match emulator {
+        None => Worker { program: this, arguments: task.into() },
+        Some(emulator) => {
+            let this = this.to_string_lossy().into_owned();
+            let arguments = std::iter::once(this).chain(task).collect();
+            Worker { program: emulator.into(), arguments }
+        }
+    })
 }
 
 /// Which model.
@@ -147,7 +185,7 @@ fn shown(words: impl Iterator<Item = String>) -> String {
     let mut words = words.filter(|word| !UNSHOWN.contains(&word.as_str()));
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--output" | "--document" | "--place" => drop(words.next()),
+            "--output" | "--document" | "--place" | "--ssh-option" => drop(words.next()),
             word if word.contains([' ', '"']) => shown.extend([" \"", word, "\""]),
             word => shown.extend([" ", word]),
         }

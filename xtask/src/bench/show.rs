@@ -21,7 +21,7 @@ pub struct Show {
     place: Option<String>,
     /// JSON on standard output, instead of Markdown
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Show {

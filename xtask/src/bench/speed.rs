@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use edgeformer_bench::peers::PEERS;
-use edgeformer_bench::speed::{Built, Case, NamedModel, SpeedBench};
+use edgeformer_bench::speed::{Built, Case, NamedModel, SpeedBench, SpeedReport};
 use edgeformer_core::CacheFormat;
 
+use super::device::{Device, DeviceArguments, Remote};
 use super::progress::Line;
 use super::show::Show;
 use super::{STORIES, command, commit, peer, shared, worker};
@@ -30,7 +31,7 @@ pub struct Speed {
     cases: Vec<Case>,
     /// Numbers of threads [default: 1 and all cores]
     #[arg(long, value_delimiter = ',')]
-    threads: Vec<usize>,
+    pub threads: Vec<usize>,
     /// How often each is measured
     #[arg(long, default_value_t = 3)]
     repeats: usize,
@@ -56,7 +57,7 @@ pub struct Speed {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    show: Show,
+    pub show: Show,
 }
 
 fn cache_format(name: &str) -> std::result::Result<CacheFormat, String> {
@@ -76,10 +77,11 @@ impl Speed {
         }
     }
 
-    pub fn run(&self) -> Result<()> {
+    /// Measures here; `emulator` is what this program runs under, if it does.
+    pub fn run(&self, emulator: Option<&Path>) -> Result<()> {
         let bench = SpeedBench {
             models: self.models()?,
-            cases: if self.cases.is_empty() { Case::STANDARD.into() } else { self.cases.clone() },
+            cases: self.cases(),
             threads: self.threads(),
             repeats: self.repeats,
             peers: self.peer.clone(),
@@ -88,7 +90,7 @@ impl Speed {
             context: self.context,
         };
         let command = command();
-        let worker = worker()?;
+        let worker = worker(emulator)?;
         let peers = peer::versions(&self.peer)?;
         let built = Built { worker: &worker, commit: commit(), command: &command, peers };
         let line = (!self.quiet).then(Line::new);
@@ -100,11 +102,51 @@ impl Speed {
         if let Some(name) = &self.name {
             report.device.name.clone_from(name);
         }
+        report.device.emulated = emulator.is_some();
         self.show.speed(&report)
     }
 
+    /// Measures on another device, and shows its figures as if they were from here.
+    pub fn run_on(&self, device: &Device, devices: &DeviceArguments) -> Result<()> {
+        if !self.peer.is_empty() {
+            return Err("peers are built for this machine: leave --peer out with --device".into());
+        }
+        let files: Vec<PathBuf> = self.models()?.into_iter().map(|model| model.path).collect();
+        let arguments = |files: &[String]| self.there(files);
+        let lines = devices.run(device, &Remote { files: &files, arguments: &arguments })?;
+        let reports = SpeedReport::from_json_lines(&lines);
+        for mut report in reports.map_err(|error| format!("what the device said: {error}"))? {
+            report.command = command();
+            // There is no repository there that could tell.
+            report.device.commit = commit();
+            self.show.speed(&report)?;
+        }
+        Ok(())
+    }
+
+    /// What asks this program on another device the same of these files.
+    fn there(&self, files: &[String]) -> Vec<String> {
+        let mut words: Vec<String> = ["bench", "--as-built", "--json"].map(str::to_owned).into();
+        let mut add = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        add("--models", files.join(","));
+        add("--cases", joined(&self.cases()));
+        if !self.threads.is_empty() {
+            add("--threads", joined(&self.threads));
+        }
+        add("--repeats", self.repeats.to_string());
+        add("--cache-type-k", self.cache_type_k.name().into());
+        add("--cache-type-v", self.cache_type_v.name().into());
+        self.context.iter().for_each(|context| add("--context", context.to_string()));
+        self.name.iter().for_each(|name| add("--name", name.clone()));
+        words
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        if self.cases.is_empty() { Case::STANDARD.into() } else { self.cases.clone() }
+    }
+
     /// Every model in every format; a file is what it is.
-    fn models(&self) -> Result<Vec<NamedModel>> {
+    pub fn models(&self) -> Result<Vec<NamedModel>> {
         let mut models = Vec::new();
         for name in &self.models {
             if let Some(path) = self.file(name)? {
@@ -136,4 +178,8 @@ impl Speed {
         threads.dedup();
         threads
     }
+}
+
+fn joined<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
