@@ -3,7 +3,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::arm::TestArm;
-use crate::run::{Result, cargo, run};
+use crate::run::{Result, cargo, root, run};
 use crate::tidy;
 
 /// Everything that continuous integration checks.
@@ -16,13 +16,14 @@ pub struct Ci {
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
         run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     }),
     ("features", check_features),
+    ("loom", check_protocol),
     ("tests", || run(cargo().args(["test", "--workspace"]))),
     ("docs", || {
         run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
@@ -50,4 +51,13 @@ fn check_features() -> Result<()> {
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))?;
     }
     Ok(())
+}
+
+/// The pool's protocol under every order of events (`edgeformer-backend-cpu/src/pool/loom.rs`).
+fn check_protocol() -> Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--package", "edgeformer-backend-cpu", "--lib", "pool::loom"]);
+    // Other flags: sharing a folder would rebuild everything each time.
+    test.arg("--target-dir").arg(root().join("target/loom"));
+    run(test.env("RUSTFLAGS", "--cfg loom"))
 }

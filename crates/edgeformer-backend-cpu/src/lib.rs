@@ -9,12 +9,22 @@
 //! For one kernel table a token's logits have the same bits whatever the number of threads, the
 //! chunking and the other sequences of the batch: every reduction has one fixed order.
 
-mod backend;
-mod cache;
-mod kernels;
-mod machine;
+#[cfg(any(test, not(loom)))]
 mod pool;
+
+// The model checker (`--cfg loom`, see `pool::loom`) looks at the pool alone.
+#[cfg(not(loom))]
+mod backend;
+#[cfg(not(loom))]
+mod cache;
+#[cfg(not(loom))]
+mod kernels;
+#[cfg(not(loom))]
+mod machine;
+#[cfg(not(loom))]
 mod program;
+#[cfg(not(loom))]
 mod session;
 
+#[cfg(not(loom))]
 pub use backend::{CpuBackend, CpuOptions};

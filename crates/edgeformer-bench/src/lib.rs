@@ -1,9 +1,13 @@
 //! What EdgeFormer's choices cost and give, measured: memory, speed, quality.
 //!
+//! - [`speed`]: the standard benchmark, beside a peer and the machine's limits
 //! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
 //! - [`stream`]: perplexity over a text that does not end
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
 //! - [`quality()`]: perplexity and divergence of one session against another
+//! - [`peers`]: the engines that are measured
+//! - [`device`]: on what was measured, in full
+//! - [`limits`]: what the machine can do at most
 //! - [`process`]: cases in processes of their own
 //! - [`output`]: tables, JSON and charts of what was measured
 //!
@@ -12,11 +16,16 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod device;
 pub mod latent;
+pub mod limits;
 pub mod output;
+pub mod peers;
 pub mod process;
+pub mod speed;
 pub mod stream;
 
+mod energy;
 mod error;
 mod machine;
 mod progress;

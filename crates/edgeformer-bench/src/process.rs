@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cache::{QualityJob, SpeedJob};
+use crate::speed::CaseJob;
 use crate::{Error, Result};
 
 /// What a process of its own is asked to measure.
@@ -23,6 +24,8 @@ pub enum Job {
     Speed(SpeedJob),
     /// What a cache does to what the model says.
     Quality(QualityJob),
+    /// One run of the benchmark.
+    Case(CaseJob),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +40,7 @@ impl Job {
         let answer = match self {
             Self::Speed(job) => serde_json::to_value(job.run()?),
             Self::Quality(job) => serde_json::to_value(job.run()?),
+            Self::Case(job) => serde_json::to_value(job.run()?),
         };
         answer.map_err(|error| Error::Process(format!("an answer cannot be written: {error}")))
     }

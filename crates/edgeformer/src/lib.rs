@@ -59,8 +59,8 @@ pub use edgeformer_core::{
 pub use edgeformer_models::text::Message;
 pub use embed::Pooling;
 pub use engine::{
-    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Penalties,
-    Prompt, SamplingOptions, Stats, TextStream,
+    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Guesses,
+    Penalties, Prompt, SamplingOptions, Speculation, Stats, TextStream,
 };
 pub use error::{Error, Result};
 pub use memory::{available_memory, peak_resident_bytes};

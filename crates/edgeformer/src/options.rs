@@ -7,8 +7,8 @@ use edgeformer_core::{
     Window,
 };
 
-use crate::Result;
 use crate::window_tuning::WindowFile;
+use crate::{Guesses, Result, Speculation};
 
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -30,7 +30,8 @@ pub struct EngineOptions {
     /// Rows of one step: the chunk in which prompts are processed; `None` is 512, down to 32
     /// where memory is short.
     pub chunk: Option<usize>,
-    /// Output rows of one step; `None` is one a sequence. [`Engine::evaluate`](crate::Engine::evaluate)
+    /// Output rows of one step; `None` is one a sequence, and one for each token that may be
+    /// guessed. [`Engine::evaluate`](crate::Engine::evaluate)
     /// works in steps of at most so many rows.
     pub output_rows: Option<usize>,
     /// Sequences served at the same time; more wait.
@@ -51,6 +52,8 @@ pub struct EngineOptions {
     pub tiers: Tiers,
     /// How multi-head latent attention is computed.
     pub latent_form: LatentForm,
+    /// Whether and how tokens are guessed and verified together.
+    pub speculation: Speculation,
     /// Whether the engine records where attention goes
     /// ([`Engine::attention_mass`](crate::Engine::attention_mass)): slow.
     pub observe_attention: bool,
@@ -106,6 +109,7 @@ impl From<&Config> for EngineOptions {
                 spill: config.cache_spill.clone(),
             },
             latent_form: config.mla,
+            speculation: Speculation::from(config),
             observe_attention: false,
             memory_budget: config.memory_budget.map(|size| size.0),
             explain: false,
@@ -121,9 +125,24 @@ impl EngineOptions {
             return Ok(self.session_at(graph, &Visibility::default(), self.context(graph)));
         }
         let visibility = self.visibility(graph)?;
+        self.check_speculation(&visibility)?;
         let session = self.session_at(graph, &visibility, self.context(graph));
         check_room(&session)?;
         Ok(session)
+    }
+
+    /// Whether what is guessed wrongly can be taken back without a trace.
+    fn check_speculation(&self, visibility: &Visibility) -> Result<()> {
+        let guesses = self.speculation.guesses != Guesses::Nothing;
+        let follows = matches!(visibility.window, Window::Adaptive { .. });
+        let problem = match (visibility.eviction.is_some(), follows) {
+            (true, _) if guesses => "speculation and evict exclude each other",
+            (_, true) if guesses => {
+                "speculation and a window that follows attention exclude each other"
+            }
+            _ => return Ok(()),
+        };
+        Err(edgeformer_core::Error::Config(problem.into()).into())
     }
 
     /// The session with another context.
@@ -140,7 +159,8 @@ impl EngineOptions {
             (false, Some(_)) => context,
             (false, None) => longest_input(graph),
         };
-        let output_rows = self.output_rows.unwrap_or(self.sequences).min(chunk.max(self.sequences));
+        let wanted = self.sequences.saturating_mul(self.speculation.rows());
+        let output_rows = self.output_rows.unwrap_or(wanted).min(chunk.max(self.sequences));
         SessionOptions {
             context,
             sequences: self.sequences,

@@ -4,7 +4,7 @@ use edgeformer_core::{Footprint, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
 use crate::budget::{Budget, Candidate, Decision, Search, System};
-use crate::engine::Chosen;
+use crate::engine::{Chosen, DraftPlan};
 use crate::{EngineOptions, Error, ModelSource, Result, available_memory};
 
 /// Memory of the program itself: pages of its code and data, thread stacks, the allocator's slack.
@@ -27,6 +27,8 @@ pub struct Plan {
     pub tokenizer: u64,
     /// Bytes of the program itself, about.
     pub program: u64,
+    /// Bytes of weights, cache and scratch of a draft model, zero without one.
+    pub draft: u64,
     /// Bytes that the system could give now, where it tells.
     pub available: Option<u64>,
     /// Bytes that the run may have resident.
@@ -54,7 +56,10 @@ impl Plan {
     pub(crate) fn with(file: &ModelFile, chosen: &Chosen, options: &EngineOptions) -> Result<Self> {
         let budget = Budget::new(options.memory_budget, &System::default());
         let tokenizer = if options.tokenizer { file.tokenizer_bytes() } else { 0 };
-        let fixed = PROGRAM_BYTES + tokenizer;
+        let context = options.session(&file.model.graph)?.context;
+        let draft = DraftPlan::of(file, options, context)?;
+        let draft = draft.map_or(0, |draft| draft.footprint.total());
+        let fixed = PROGRAM_BYTES + tokenizer + draft;
         let search = Search { file, chosen, options, budget, fixed };
         let Decision { session, footprint, candidates, fits } = search.decide()?;
         let explanation = match options.explain {
@@ -68,6 +73,7 @@ impl Plan {
             footprint,
             tokenizer,
             program: PROGRAM_BYTES,
+            draft,
             available: available_memory(),
             budget,
             candidates,
@@ -78,7 +84,7 @@ impl Plan {
 
     /// All bytes together: what the process will have resident at most.
     pub fn total(&self) -> u64 {
-        self.footprint.total() + self.tokenizer + self.program
+        self.footprint.total() + self.tokenizer + self.program + self.draft
     }
 
     /// What was chosen otherwise than with memory to spare, for people; `None` if nothing was.

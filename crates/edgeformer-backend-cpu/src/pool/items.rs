@@ -1,15 +1,15 @@
-use std::sync::{Mutex, PoisonError};
-
 use super::Pool;
+use super::queue::Queue;
 
 impl Pool {
     /// Calls `work(thread, item)` once for every item, on whichever thread is free first, and
     /// returns when all are done. `thread` is below [`Pool::threads`], and no two calls at the
     /// same time have the same.
     ///
-    /// Items are taken one by one under a lock, so an iterator over disjoint `&mut` parts of a
+    /// Items are handed out in order under a lock, so an iterator over disjoint `&mut` parts of a
     /// matrix is all it takes to write it from several threads. An item should be worth some
-    /// microseconds. Must not be called from within `work`.
+    /// microseconds; smaller ones should come from an iterator that knows how many are left, so
+    /// that several are handed out at once. Must not be called from within `work`.
     ///
     /// # Panics
     /// If `work` does, once every thread has stopped.
@@ -21,10 +21,12 @@ impl Pool {
         if self.threads() == 1 {
             return items.for_each(|item| work(0, item));
         }
-        let items = Mutex::new(items);
+        let queue = Queue::new(items, self.threads());
         self.run(&|thread| {
-            while let Some(item) = next(&items) {
-                work(thread, item);
+            let mut batch = queue.take();
+            while batch[0].is_some() {
+                batch.into_iter().flatten().for_each(|item| work(thread, item));
+                batch = queue.take();
             }
         });
     }
@@ -41,8 +43,4 @@ impl Pool {
         }
         items.for_each(|item| work(0, item));
     }
-}
-
-fn next<I: Iterator>(items: &Mutex<I>) -> Option<I::Item> {
-    items.lock().unwrap_or_else(PoisonError::into_inner).next()
 }

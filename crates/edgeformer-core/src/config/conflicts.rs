@@ -1,4 +1,4 @@
-use super::{Config, WindowSetting};
+use super::{Config, MAX_DRAFT, SpeculateSetting, WindowSetting};
 use crate::{CacheFormat, Error, Result};
 
 impl Config {
@@ -7,6 +7,7 @@ impl Config {
         self.check_tiers()?;
         self.check_eviction()?;
         self.check_sinks()?;
+        self.check_speculation()?;
         match self.cache_type_v {
             Some(CacheFormat::Q4_0H) => Err(conflict(
                 "cache_type_v is q4_0h, which is for keys: use q4_0 for values beside cache_type_k q4_0h",
@@ -63,6 +64,52 @@ impl Config {
             Some((other, _)) => {
                 Err(conflict(&format!("evict {} and {other} exclude each other", policy.name())))
             }
+            None => Ok(()),
+        }
+    }
+
+    /// What is guessed wrongly is taken back: a cache that has drawn conclusions from it cannot.
+    fn check_speculation(&self) -> Result<()> {
+        let lookup = self.speculate == SpeculateSetting::Lookup;
+        let name = match (lookup, &self.draft) {
+            (true, Some(_)) => {
+                return Err(conflict(
+                    "speculate lookup and draft exclude each other: tokens are guessed from the text or by a model",
+                ));
+            }
+            (true, None) => "speculate lookup",
+            (false, Some(_)) => "draft",
+            (false, None) => return self.check_no_speculation(),
+        };
+        if self.evict.is_some() {
+            return Err(conflict(&format!(
+                "{name} and evict exclude each other: what was evicted for a guessed token cannot come back"
+            )));
+        }
+        if matches!(self.window, Some(WindowSetting::Adaptive { .. })) {
+            return Err(conflict(&format!(
+                "{name} and a window that follows attention exclude each other: a guessed token would move it"
+            )));
+        }
+        let (least, most) = (self.draft_min.unwrap_or(1), self.draft_max.unwrap_or(MAX_DRAFT));
+        match (least, most) {
+            (0, _) | (_, 0) => Err(conflict("draft_min and draft_max must be at least 1")),
+            _ if most > MAX_DRAFT => {
+                Err(conflict(&format!("draft_max is {most}, it must be 1 to {MAX_DRAFT}")))
+            }
+            _ if least > most => {
+                Err(conflict(&format!("draft_min {least} is more than draft_max {most}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_no_speculation(&self) -> Result<()> {
+        let set = [("draft_max", self.draft_max), ("draft_min", self.draft_min)];
+        match set.into_iter().find(|(_, value)| value.is_some()) {
+            Some((name, _)) => Err(conflict(&format!(
+                "{name} needs speculate or draft: say where guessed tokens come from"
+            ))),
             None => Ok(()),
         }
     }
@@ -142,6 +189,32 @@ mod tests {
             config.cache_type_v = Some(CacheFormat::Q8_0);
         });
         assert!(told.contains("evict h2o and a quantized cache_type_v"), "{told}");
+    }
+
+    #[test]
+    fn speculation_says_what_it_needs_and_excludes() {
+        let lookup = |change: fn(&mut Config)| {
+            refusal(|config| {
+                config.speculate = SpeculateSetting::Lookup;
+                change(config);
+            })
+        };
+        let told = lookup(|config| config.draft = Some("small.gguf".into()));
+        assert!(told.contains("speculate lookup and draft exclude each other"), "{told}");
+        let told = lookup(|config| {
+            (config.evict, config.keep) = (Some(EvictionPolicy::H2o), Some(8));
+        });
+        assert!(told.contains("speculate lookup and evict"), "{told}");
+        let told = lookup(|config| {
+            config.window = Some(WindowSetting::Adaptive { least: 4, most: 8 });
+        });
+        assert!(told.contains("window that follows attention"), "{told}");
+        assert!(lookup(|config| config.draft_max = Some(99)).contains("must be 1 to 31"));
+        assert!(lookup(|config| config.draft_min = Some(0)).contains("at least 1"));
+        let told = lookup(|config| (config.draft_min, config.draft_max) = (Some(5), Some(4)));
+        assert!(told.contains("draft_min 5 is more than draft_max 4"), "{told}");
+        let told = refusal(|config| config.draft_max = Some(4));
+        assert!(told.contains("draft_max needs speculate or draft"), "{told}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `EDGEFORMER_TOP_K` in the environment, `--top-k` on the command line. A key that does not
 //! exist is refused with the nearest one that does.
 //!
-//! - `settings`: what there is; `bytes` and `window`: values with a form of their own
+//! - `settings`: what there is; `bytes`, `window`, `speculate`: values with a form of their own
 //! - `load`: the sources, merged
 //! - `check`: ranges; `conflicts`: settings that contradict each other
 
@@ -14,6 +14,7 @@ mod conflicts;
 mod load;
 mod nearest;
 mod settings;
+mod speculate;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,6 +24,7 @@ pub use bytes::ByteSize;
 pub use load::Sources;
 pub use nearest::nearest;
 pub use settings::Config;
+pub use speculate::{MAX_DRAFT, SpeculateSetting};
 pub use window::WindowSetting;
 
 /// The file that is read from the working directory if it is there.

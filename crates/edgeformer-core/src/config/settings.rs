@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, WindowSetting};
+use super::{ByteSize, SpeculateSetting, WindowSetting};
 use crate::{CacheFormat, EvictionPolicy, LatentForm};
 
 /// Settings of an engine and of text generation. Names and defaults are llama.cpp's where it has them.
@@ -54,6 +54,14 @@ pub struct Config {
     pub prompt_cache: Option<PathBuf>,
     /// How multi-head latent attention is computed.
     pub mla: LatentForm,
+    /// Whether tokens are guessed from the text so far and verified together.
+    pub speculate: SpeculateSetting,
+    /// A small model with the same vocabulary that guesses tokens instead.
+    pub draft: Option<PathBuf>,
+    /// Tokens guessed at a time at most; none is 16.
+    pub draft_max: Option<usize>,
+    /// Fewer guessed tokens than this are not worth verifying; none is 1.
+    pub draft_min: Option<usize>,
     /// No progress and no statistics on stderr.
     pub quiet: bool,
     /// Seed of sampling; none draws one.
@@ -116,6 +124,10 @@ impl Default for Config {
             memory_budget: None,
             prompt_cache: None,
             mla: LatentForm::Auto,
+            speculate: SpeculateSetting::Off,
+            draft: None,
+            draft_max: None,
+            draft_min: None,
             quiet: false,
             seed: None,
             max_tokens: None,

@@ -12,6 +12,7 @@ use super::evaluate::{Evaluation, OwnedInput};
 use super::generate::{self, GenerateOptions, Prompt};
 use super::schedule::{Worker, longest};
 use super::sequence::Job;
+use super::speculate::{DraftPlan, Speculator};
 use super::stats::Clock;
 use super::stream::TextStream;
 use super::work::{Command, Question, Work};
@@ -41,7 +42,13 @@ impl Engine {
         plan.check()?;
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
         let session = program.open(&plan.session)?;
-        Self::serve(file, plan, chosen.choice.refused, session)
+        let draft = DraftPlan::of(&file, options, plan.session.context)?;
+        let draft = draft.map(DraftPlan::open).transpose()?;
+        let speculator = match file.model.graph.is_decoder() {
+            true => Speculator::new(&options.speculation.within_limits(), draft),
+            false => None,
+        };
+        Self::serve(file, plan, chosen.choice.refused, session, speculator)
     }
 
     /// Starts the worker that serves a session.
@@ -50,10 +57,11 @@ impl Engine {
         plan: Plan,
         refused: Vec<Refusal>,
         session: Box<dyn Session>,
+        speculator: Option<Speculator>,
     ) -> Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let file = Arc::new(file);
-        let worker = Worker::new(session, plan.session.clone(), file.clone());
+        let worker = Worker::new(session, plan.session.clone(), file.clone(), speculator);
         let worker = std::thread::Builder::new()
             .name("edgeformer-engine".into())
             .spawn(move || worker.serve(&inbox))

@@ -1,13 +1,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
 
 use edgeformer_core::{Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want};
 use edgeformer_models::ModelFile;
 
 use super::evaluate::evaluate;
 use super::kept::KeptCaches;
-use super::sequence::{Job, Running};
+use super::sequence::{Job, Running, Verdict};
+use super::speculate::Speculator;
 use super::stream::Event;
 use super::work::{Command, Question, Saved, Work};
 use crate::Result;
@@ -22,12 +24,19 @@ pub(super) struct Worker {
     /// Of conversations that wait for their next turn.
     kept: KeptCaches,
     outputs: Outputs,
+    speculator: Option<Speculator>,
 }
 
 impl Worker {
-    pub fn new(session: Box<dyn Session>, options: SessionOptions, file: Arc<ModelFile>) -> Self {
+    pub fn new(
+        session: Box<dyn Session>,
+        options: SessionOptions,
+        file: Arc<ModelFile>,
+        speculator: Option<Speculator>,
+    ) -> Self {
         let (waiting, running, kept) = (VecDeque::new(), Vec::new(), KeptCaches::default());
-        Self { session, options, file, waiting, running, kept, outputs: Outputs::default() }
+        let outputs = Outputs::default();
+        Self { session, options, file, waiting, running, kept, outputs, speculator }
     }
 
     /// Serves until every handle is gone.
@@ -79,6 +88,7 @@ impl Worker {
     /// One ragged step: admits what fits, runs it, advances every answer.
     fn step(&mut self) {
         self.admit();
+        self.guess();
         let counts = self.share_out();
         let chosen: Vec<(usize, usize)> =
             (0..).zip(counts).filter(|&(_, count)| count > 0).collect();
@@ -95,6 +105,32 @@ impl Worker {
         self.retire();
     }
 
+    /// Puts guesses behind the answers, where all of them are being written: beside a prompt,
+    /// arithmetic and not memory is what a step takes its time for.
+    fn guess(&mut self) {
+        let Some(speculator) = &mut self.speculator else { return };
+        if self.running.iter().any(Running::is_prompt) {
+            return;
+        }
+        let others = self.running.len().saturating_sub(1);
+        let rows = self.options.chunk.min(self.options.output_rows);
+        let mut spare = rows.saturating_sub(self.running.len());
+        let longest = longest(&self.options).unwrap_or(usize::MAX);
+        for running in &mut self.running {
+            // The last token drawn need not be in the cache.
+            let in_context = longest.saturating_sub(running.tokens.len());
+            let room = spare.min(running.left()).min(in_context).min(self.options.page_tokens);
+            match speculator.guess(running, room, others) {
+                Ok(guess) => {
+                    spare -= guess.tokens.len();
+                    running.put_guess(&guess);
+                }
+                Err(error) => running.fail(error),
+            }
+        }
+        self.retire();
+    }
+
     /// How many tokens of each running answer go into the next step: single tokens first, so that
     /// nobody who reads has to wait for somebody's long prompt.
     fn share_out(&self) -> Vec<usize> {
@@ -103,7 +139,7 @@ impl Worker {
         for prompts in [false, true] {
             for (running, count) in self.running.iter().zip(&mut counts) {
                 let pending = running.pending().len();
-                if (pending > 1) == prompts {
+                if running.is_prompt() == prompts {
                     *count = pending.min(left);
                     left -= *count;
                 }
@@ -119,25 +155,52 @@ impl Worker {
             .map(|&(index, count)| {
                 let running = &self.running[index];
                 let (pending, sequence) = (running.pending(), running.sequence);
-                let want = if count == pending.len() { Want::Last } else { Want::Nothing };
+                let want = match count == pending.len() {
+                    true if running.guessed() > 0 => Want::All,
+                    true => Want::Last,
+                    false => Want::Nothing,
+                };
                 Span { sequence, input: Input::Tokens(&pending[..count]), want }
             })
             .collect();
+        let start = Instant::now();
         self.session.run(&Step { spans: &spans }, &mut self.outputs)?;
-        let limit = longest(&self.options);
+        let time = start.elapsed();
+        let is_prompt = chosen.iter().any(|&(index, _)| self.running[index].is_prompt());
+        if let Some(speculator) = self.speculator.as_mut().filter(|_| !is_prompt) {
+            speculator.measured(chosen.iter().map(|(_, count)| count).sum(), time);
+        }
         for (span, &(index, count)) in chosen.iter().enumerate() {
-            let running = &mut self.running[index];
-            running.fed += count;
-            let logits = self.outputs.span(span);
-            if !logits.is_empty() {
-                running.advance(logits.row(0), limit);
+            self.running[index].fed += count;
+            if !self.outputs.span(span).is_empty() {
+                self.verify(index, span);
             }
         }
         Ok(())
     }
 
+    /// Takes what a step says of an answer and its guesses; the cache forgets the wrong ones.
+    fn verify(&mut self, index: usize, span: usize) {
+        let running = &mut self.running[index];
+        let Verdict { class, guessed, right, expected } =
+            running.verify(self.outputs.span(span), longest(&self.options));
+        if let Some(speculator) = &mut self.speculator {
+            speculator.judge(class, guessed, right);
+            if let Some((class, was_right)) = expected {
+                speculator.judge(class, 1, usize::from(was_right));
+            }
+        }
+        if right < guessed
+            && let Err(error) = self.session.cache().truncate(running.sequence, running.fed)
+        {
+            running.fail(error.into());
+        }
+    }
+
+    /// Runs chosen answers one by one, without guesses.
     fn run_alone(&mut self, chosen: Vec<(usize, usize)>) {
         for (index, count) in chosen {
+            let count = count - self.running[index].take_guesses().len();
             if let Err(error) = self.run(&[(index, count)]) {
                 self.running[index].fail(error);
             }
@@ -225,6 +288,9 @@ impl Worker {
     fn retire(&mut self) {
         for running in self.running.extract_if(.., |running| running.ended) {
             let Running { sequence, conversation, mut tokens, fed, .. } = running;
+            if let Some(speculator) = &mut self.speculator {
+                speculator.forget(sequence);
+            }
             tokens.truncate(fed);
             match conversation {
                 Some(conversation) => self.kept.keep(conversation, sequence, tokens),

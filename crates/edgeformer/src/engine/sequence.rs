@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use edgeformer_core::SequenceId;
+use edgeformer_core::{Rows, SequenceId};
 use edgeformer_models::ModelFile;
 use edgeformer_models::text::{AddSpecial, TextStream as Detokenizer, Tokenizer};
 
 use super::generate::{GenerateOptions, tokenizer};
 use super::sample::Sampler;
+use super::speculate::{Guess, Lookup};
 use super::stats::Clock;
 use super::stop::{Released, StopTexts};
 use super::stream::{Event, Finish, FinishReason};
@@ -26,21 +27,37 @@ pub(super) struct Job {
 pub(super) struct Running {
     pub sequence: SequenceId,
     pub conversation: Option<u64>,
-    /// Prompt and answer.
+    /// Prompt and answer; while a step runs, its guesses behind them.
     pub tokens: Vec<u32>,
     /// How many of `tokens` the cache holds.
     pub fed: usize,
     /// Whether the answer is over and its reader knows.
     pub ended: bool,
+    pub sampler: Sampler,
+    /// Guesses at the end of `tokens`.
+    guessed: usize,
+    /// The class of the guesses.
+    class: usize,
+    lookup: Lookup,
+    /// A guess that was not worth verifying, and its class.
+    expected: Option<(u32, usize)>,
     prompt_tokens: usize,
     cached_tokens: usize,
     max_tokens: usize,
-    sampler: Sampler,
     ends: Vec<u32>,
     ignore_eos: bool,
     text: Text,
     events: Sender<Event>,
     clock: Clock,
+}
+
+/// What became of the guesses of a step.
+pub(super) struct Verdict {
+    pub class: usize,
+    pub guessed: usize,
+    pub right: usize,
+    /// Of a guess that was not verified: its class, and whether it would have been right.
+    pub expected: Option<(usize, bool)>,
 }
 
 /// From tokens to pieces of text that can be shown. A model without a tokenizer shows nothing.
@@ -62,6 +79,10 @@ impl Running {
             conversation,
             fed: cached,
             ended: false,
+            guessed: 0,
+            class: 0,
+            lookup: Lookup::default(),
+            expected: None,
             prompt_tokens: prompt.len(),
             cached_tokens: cached,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
@@ -83,9 +104,75 @@ impl Running {
         &self.tokens[self.fed..]
     }
 
+    /// Whether its prompt is still being run.
+    pub fn is_prompt(&self) -> bool {
+        self.pending().len() - self.guessed > 1
+    }
+
+    /// Tokens that must not be drawn.
+    pub fn banned(&self) -> &[u32] {
+        if self.ignore_eos { self.ends.as_slice() } else { &[] }
+    }
+
+    /// Tokens that may still be drawn after the next one.
+    pub fn left(&self) -> usize {
+        self.max_tokens.saturating_sub(self.answer().len() + 1)
+    }
+
+    /// What followed the last tokens before.
+    pub fn look_up(&mut self, most: usize) -> Guess {
+        self.lookup.guess(&self.tokens, most)
+    }
+
+    /// Remembers a guess that is not verified, to learn whether it would have been right.
+    pub fn expect(&mut self, guess: &Guess) {
+        self.expected = guess.tokens.first().map(|&token| (token, guess.class));
+    }
+
+    /// Puts guesses behind the tokens, for the next step.
+    pub fn put_guess(&mut self, guess: &Guess) {
+        self.tokens.extend_from_slice(&guess.tokens);
+        (self.guessed, self.class) = (guess.tokens.len(), guess.class);
+    }
+
+    /// How many guesses the next step verifies.
+    pub fn guessed(&self) -> usize {
+        self.guessed
+    }
+
+    /// Takes the guesses away again.
+    pub fn take_guesses(&mut self) -> Vec<u32> {
+        let guessed = std::mem::take(&mut self.guessed);
+        self.tokens.split_off(self.tokens.len() - guessed)
+    }
+
+    /// Takes the logits behind the last token and behind each guess, one row each; goes on as long
+    /// as the guesses are the tokens drawn. Then `fed` counts those that the cache may keep.
+    pub fn verify(&mut self, logits: Rows<'_>, longest: Option<usize>) -> Verdict {
+        let guesses = self.take_guesses();
+        self.fed -= guesses.len();
+        let mut right = 0;
+        self.clock.guesses(guesses.len(), 0);
+        self.advance(logits.row(0), longest);
+        while !self.ended && right < guesses.len() && self.tokens.last() == Some(&guesses[right]) {
+            right += 1;
+            self.fed += 1;
+            self.clock.guesses(0, 1);
+            self.advance(logits.row(right), longest);
+        }
+        let told = self.tokens.last().copied();
+        let expected = self.expected.take();
+        Verdict {
+            class: self.class,
+            guessed: guesses.len(),
+            right,
+            expected: expected.map(|(token, class)| (class, told == Some(token))),
+        }
+    }
+
     /// Takes the logits behind the last token: chooses the next, shows its text, notices the end.
     /// `longest` is how many tokens the sequence may have.
-    pub fn advance(&mut self, logits: &[f32], longest: Option<usize>) {
+    fn advance(&mut self, logits: &[f32], longest: Option<usize>) {
         match self.take(logits, longest) {
             Ok(None) => {}
             Ok(Some(reason)) => self.finish(reason),
@@ -97,7 +184,7 @@ impl Running {
         if self.max_tokens == 0 {
             return Ok(Some(FinishReason::Length));
         }
-        let banned = if self.ignore_eos { self.ends.as_slice() } else { &[] };
+        let banned: &[u32] = if self.ignore_eos { &self.ends } else { &[] };
         let token = self.sampler.next(logits, banned)?;
         self.clock.token();
         self.tokens.push(token);
@@ -141,6 +228,7 @@ impl Running {
 
     /// Ends the answer with an error.
     pub fn fail(&mut self, error: Error) {
+        self.take_guesses();
         self.end_with(Event::Failed(error));
     }
 

@@ -17,6 +17,10 @@ pub struct Stats {
     pub time_to_first_token: f64,
     /// Seconds from the first token to the last.
     pub decode_seconds: f64,
+    /// Tokens that were guessed and verified, with [`Speculation`](crate::Speculation).
+    pub drafted_tokens: usize,
+    /// Of these, tokens that were right: so many steps were saved.
+    pub accepted_tokens: usize,
 }
 
 impl Stats {
@@ -41,17 +45,25 @@ pub(super) struct Clock {
     asked: Instant,
     first: Option<Instant>,
     last: Instant,
+    drafted: usize,
+    accepted: usize,
 }
 
 impl Clock {
     pub fn start() -> Self {
         let now = Instant::now();
-        Self { asked: now, first: None, last: now }
+        Self { asked: now, first: None, last: now, drafted: 0, accepted: 0 }
     }
 
     pub fn token(&mut self) {
         self.last = Instant::now();
         self.first.get_or_insert(self.last);
+    }
+
+    /// Counts guesses, and those of them that were right.
+    pub fn guesses(&mut self, drafted: usize, accepted: usize) {
+        self.drafted += drafted;
+        self.accepted += accepted;
     }
 
     pub fn stats(
@@ -67,6 +79,8 @@ impl Clock {
             generated_tokens,
             time_to_first_token: seconds(first - self.asked),
             decode_seconds: seconds(self.last - first),
+            drafted_tokens: self.drafted,
+            accepted_tokens: self.accepted,
         }
     }
 }

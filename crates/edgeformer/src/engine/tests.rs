@@ -140,7 +140,7 @@ fn engine(options: &EngineOptions) -> (Engine, Arc<AtomicUsize>) {
         seen: Seen::default(),
         rows: rows.clone(),
     };
-    (Engine::serve(file, plan, Vec::new(), Box::new(session)).unwrap(), rows)
+    (Engine::serve(file, plan, Vec::new(), Box::new(session), None).unwrap(), rows)
 }
 
 fn greedy(max_tokens: usize) -> GenerateOptions {

@@ -75,6 +75,12 @@ fn contradictions_are_wrong_usage_and_name_both_settings() {
         "--sinks 64 --ctx-size 64",
         "--sinks 4 --window 64 --ctx-size 64",
         "--sinks 4 --window 32:64 --ctx-size 64",
+        "--speculate lookup --draft small.gguf",
+        "--speculate lookup --evict h2o --keep 8",
+        "--draft small.gguf --window 16:64",
+        "--speculate lookup --draft-max 99",
+        "--speculate lookup --draft-min 9 --draft-max 8",
+        "--draft-max 8",
         // The embedded model was trained on 512 tokens.
         "--sinks 512",
         "--sinks 4 --window 512",

@@ -4,6 +4,7 @@
 mod budget;
 mod cache;
 mod prompt_cache;
+mod speculation;
 #[path = "../support/mod.rs"]
 mod support;
 mod tune_window;

@@ -14,6 +14,10 @@ use super::run::Executor;
 use super::tiles::slice;
 use crate::program::{Jobs, LatentCost, QueryRope, UpProjections};
 
+/// Rows that continue a sequence and are computed as single tokens are: absorbed. One more than
+/// [`MAX_DRAFT`](edgeformer_core::config::MAX_DRAFT).
+const FEW_ROWS: usize = edgeformer_core::config::MAX_DRAFT + 1;
+
 /// The ingredients of an op.
 #[derive(Clone, Copy)]
 struct Latent<'a> {
@@ -69,6 +73,10 @@ impl Executor<'_> {
             LatentForm::Auto => {
                 let rows = self.rows.range(kind, span).len();
                 let own = &self.rows.spans()[span];
+                // Guessed tokens that are verified together get the bits of single ones.
+                if own.first > 0 && rows <= FEW_ROWS {
+                    return false;
+                }
                 let compact = self.memory.is_compact(output);
                 let queries = if compact { own.wanted.len() } else { rows };
                 let context = own.first + rows;

@@ -33,14 +33,17 @@ pub fn run(command: &Plan) -> Outcome {
 
 fn summary(plan: &edgeformer::Plan) -> String {
     let session = &plan.session;
-    let rows = [
+    let mut rows = vec![
         ("weights", plan.footprint.weights),
         ("KV cache", plan.footprint.cache),
         ("scratch", plan.footprint.scratch),
         ("tokenizer", plan.tokenizer),
         ("program", plan.program),
-        ("total", plan.total()),
     ];
+    if plan.draft > 0 {
+        rows.push(("draft", plan.draft));
+    }
+    rows.push(("total", plan.total()));
     let mut text = format!(
         "{} on {}, context {}, {} sequence(s), chunk {}, cache {}/{}\n",
         plan.family,

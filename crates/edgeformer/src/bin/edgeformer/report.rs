@@ -36,8 +36,8 @@ impl Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Stats { prompt_tokens, cached_tokens, generated_tokens, time_to_first_token, .. } =
-            self.stats;
+        let Stats { prompt_tokens, cached_tokens, generated_tokens, .. } = self.stats;
+        let Stats { time_to_first_token, drafted_tokens, accepted_tokens, .. } = self.stats;
         write!(f, "prompt {prompt_tokens} tokens")?;
         if cached_tokens > 0 {
             write!(f, " ({cached_tokens} cached)")?;
@@ -52,6 +52,9 @@ impl std::fmt::Display for Report {
             "answer {generated_tokens} tokens, {:.1} tokens/s",
             self.decode_tokens_per_second
         )?;
+        if drafted_tokens > 0 {
+            write!(f, ", {accepted_tokens} of {drafted_tokens} guessed tokens right")?;
+        }
         if let Some(bytes) = self.peak_resident_bytes {
             write!(f, "; peak {} resident", mebibytes(bytes))?;
         }

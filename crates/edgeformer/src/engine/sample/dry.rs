@@ -4,7 +4,7 @@ use super::Candidate;
 use super::options::{self, recent};
 
 /// The DRY penalty over a sequence.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dry {
     options: options::Dry,
     /// Tokens that end a repetition: line ends, colons, quotes, asterisks.

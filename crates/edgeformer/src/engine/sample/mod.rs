@@ -22,7 +22,7 @@ struct Candidate {
 }
 
 /// Chooses tokens for one sequence. The same seed and logits give the same tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sampler {
     options: SamplingOptions,
     random: Random,

@@ -5,7 +5,7 @@ use edgeformer::Pooling;
 use serde::Serialize;
 
 use super::values::{pooling, share};
-use super::{CacheArgs, ModelArgs, SamplingArgs};
+use super::{CacheArgs, ModelArgs, SamplingArgs, SpeculationArgs};
 
 #[derive(Debug, Args)]
 pub struct Generate {
@@ -49,6 +49,9 @@ pub struct TextArgs {
     #[arg(long)]
     #[serde(skip)]
     pub explain: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub speculation: SpeculationArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub sampling: SamplingArgs,

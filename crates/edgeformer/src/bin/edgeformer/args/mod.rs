@@ -2,13 +2,14 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `model`, `cache`, `sampling`: settings that several share
+//! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
 
 mod cache;
 mod commands;
 mod model;
 mod sampling;
+mod speculation;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,7 @@ pub use commands::{
 };
 pub use model::ModelArgs;
 pub use sampling::SamplingArgs;
+pub use speculation::SpeculationArgs;
 
 /// Runs transformers on the machine at hand.
 #[derive(Debug, Parser)]

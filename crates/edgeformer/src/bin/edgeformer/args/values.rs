@@ -1,4 +1,4 @@
-use edgeformer::config::{ByteSize, WindowSetting};
+use edgeformer::config::{ByteSize, SpeculateSetting, WindowSetting};
 use edgeformer::{CacheFormat, EvictionPolicy, LatentForm, Pooling};
 
 pub fn is_false(flag: &bool) -> bool {
@@ -18,6 +18,10 @@ pub fn window(text: &str) -> Result<WindowSetting, String> {
 }
 
 pub fn eviction(text: &str) -> Result<EvictionPolicy, String> {
+    text.parse().map_err(problem)
+}
+
+pub fn speculate(text: &str) -> Result<SpeculateSetting, String> {
     text.parse().map_err(problem)
 }
 
