@@ -106,3 +106,50 @@ impl Record<'_> {
         scores
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Isa;
+
+    /// Weighted means of all scores and values at once.
+    fn mean(scores: &[f32], values: &[[f32; 2]]) -> [f64; 2] {
+        let weights = scores.iter().map(|&score| f64::from(score).exp());
+        let total: f64 = weights.clone().sum();
+        [0, 1].map(|column| {
+            let sum: f64 =
+                weights.clone().zip(values).map(|(w, value)| w * f64::from(value[column])).sum();
+            sum / total
+        })
+    }
+
+    #[test]
+    fn parts_add_up_to_the_softmax_of_all() {
+        let scores: [&[f32]; 5] =
+            [&[0.5, -1.0], &[], &[3.0, 2.0, -4.0], &[2.5], &[-30.0, 3.5, 3.5, 0.0]];
+        let values: Vec<[f32; 2]> = (0..10).map(|i| [i as f32, 1.0 - (i * i) as f32]).collect();
+        let kernels = Kernels::for_isa(Isa::best());
+        let mut sums = Sums { largest: vec![0.0; 2], totals: vec![0.0; 2], values: vec![0.0; 4] };
+        sums.begin(2, 2);
+        let mut first = 0;
+        for scores in scores {
+            let values = &values[first..first + scores.len()];
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let weights = scores.iter().map(|score| (score - largest).exp());
+            let mut part = [0.0; 2];
+            for (weight, value) in weights.clone().zip(values) {
+                part.iter_mut().zip(value).for_each(|(sum, x)| *sum += weight * x);
+            }
+            let (mut largest, mut totals) = ([largest], [weights.sum()]);
+            let part = SumsMut { largest: &mut largest, totals: &mut totals, values: &mut part };
+            sums.fold(kernels, 1, &part, 2);
+            first += scores.len();
+        }
+        sums.finish(kernels, 1..2, 2);
+        let expected = mean(&scores.concat(), &values);
+        for (got, expected) in sums.values[2..].iter().zip(expected) {
+            assert!((f64::from(*got) - expected).abs() < 1e-5 * expected.abs(), "{got} {expected}");
+        }
+        assert_eq!(sums.values[..2], [0.0; 2], "the other query's are as they were");
+    }
+}
