@@ -1,10 +1,12 @@
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 
 use crate::run::{Result, cargo, read, root, run};
 
-const TARGET: &str = "aarch64-unknown-linux-gnu";
+/// What is built for.
+pub const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// Debian's compiler: the one with a standard library for ARM in a package.
 const RUSTC: &str = "/usr/bin/rustc";
@@ -24,23 +26,13 @@ pub struct TestArm {
     arguments: Vec<String>,
 }
 
+/// What runs programs for ARM.
+pub const EMULATOR: &str = "qemu-aarch64-static";
+
 impl TestArm {
     pub fn run(&self) -> Result<()> {
-        require(Command::new(RUSTC).args(["--print", "target-libdir", "--target", TARGET]))?;
-        require(Command::new("aarch64-linux-gnu-gcc").arg("--version"))?;
-        require(Command::new("qemu-aarch64-static").arg("--version"))?;
-        let mut test = cargo();
-        test.args(["test", "--target", TARGET]);
-        // The compiler differs from the host's: sharing a folder would rebuild both each time.
-        test.arg("--target-dir").arg(root().join("target/arm"));
-        test.env("RUSTC", RUSTC).env("RUSTDOC", "/usr/bin/rustdoc");
-        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-        // A dynamic binary hangs in `pthread_create` under this emulator.
-        test.env(
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-            "-C target-feature=+crt-static",
-        );
-        let runner = format!("timeout {TIMEOUT_SECONDS} qemu-aarch64-static");
+        let mut test = cargo_for_arm("test")?;
+        let runner = format!("timeout {TIMEOUT_SECONDS} {EMULATOR}");
         test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
         match self.arguments.as_slice() {
             // Developer tasks, measurements and the suite's own evaluator of graphs (minutes under
@@ -54,6 +46,29 @@ impl TestArm {
         };
         run(&mut test)
     }
+}
+
+/// Where programs for ARM are built: the compiler differs from the host's, sharing a folder would
+/// rebuild both each time.
+pub fn target_folder() -> PathBuf {
+    root().join("target/arm")
+}
+
+/// `cargo COMMAND` for ARM.
+///
+/// # Errors
+/// If the compiler, the linker or the emulator is missing, with what brings them.
+pub fn cargo_for_arm(command: &str) -> Result<Command> {
+    require(Command::new(RUSTC).args(["--print", "target-libdir", "--target", TARGET]))?;
+    require(Command::new("aarch64-linux-gnu-gcc").arg("--version"))?;
+    require(Command::new(EMULATOR).arg("--version"))?;
+    let mut cargo = cargo();
+    cargo.args([command, "--target", TARGET]).arg("--target-dir").arg(target_folder());
+    cargo.env("RUSTC", RUSTC).env("RUSTDOC", "/usr/bin/rustdoc");
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    // A dynamic binary hangs in `pthread_create` under this emulator.
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+    Ok(cargo)
 }
 
 fn require(command: &mut Command) -> Result<()> {

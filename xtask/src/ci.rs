@@ -16,7 +16,7 @@ pub struct Ci {
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -25,6 +25,10 @@ const STEPS: [Step; 7] = [
     ("features", check_features),
     ("loom", check_protocol),
     ("tests", || run(cargo().args(["test", "--workspace"]))),
+    ("instructions", || {
+        let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
+        run(cargo().args(task).args(["bench", "--instructions"]))
+    }),
     ("docs", || {
         run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
     }),

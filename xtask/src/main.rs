@@ -3,6 +3,7 @@
 mod arm;
 mod bench;
 mod ci;
+mod compare;
 mod make_model;
 mod plan_accuracy;
 mod run;
@@ -33,7 +34,9 @@ enum Task {
     /// Compare what `plan` predicts with the memory that runs take
     PlanAccuracy(plan_accuracy::PlanAccuracy),
     /// Measure what choices cost and give: memory, speed, quality
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
+    /// Devices side by side: tokens a second and memory over the length of a sequence
+    Compare(compare::Compare),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::MakeModel(make) => make.run(),
         Task::PlanAccuracy(accuracy) => accuracy.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Compare(compare) => compare.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

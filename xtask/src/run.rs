@@ -1,7 +1,7 @@
 //! Commands that tasks run, and where.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The result of a task: an error is a line for people.
 pub type Result<T> = std::result::Result<T, String>;
@@ -37,6 +37,17 @@ pub fn read(command: &mut Command) -> Result<String> {
         ));
     }
     String::from_utf8(output.stdout).map_err(|error| format!("{shown}: {error}"))
+}
+
+/// Runs a command and returns what it prints; what it writes to standard error is seen as it comes.
+pub fn output_of(command: &mut Command) -> Result<String> {
+    let shown = describe(command);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{shown}: {error}"))?;
+    match output.status.success() {
+        true => String::from_utf8(output.stdout).map_err(|error| format!("{shown}: {error}")),
+        false => Err(format!("{shown}: {}", output.status)),
+    }
 }
 
 fn describe(command: &Command) -> String {

@@ -8,7 +8,7 @@ use edgeformer_core::{
 use crate::kernels::{Isa, Kernels};
 use crate::machine;
 use crate::pool::physical_cores;
-use crate::program::{self, CpuProgram};
+use crate::program::{self, CpuProgram, Threads};
 
 /// The name that `--backend` takes.
 const NAME: &str = "cpu";
@@ -83,7 +83,7 @@ impl Backend for CpuBackend {
         compile: &CompileOptions,
         session: &SessionOptions,
     ) -> Result<Footprint> {
-        program::plan(model, threads(compile)?, session)
+        program::plan(model, threads(compile)?.most(), session)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
@@ -97,16 +97,19 @@ impl Backend for CpuBackend {
 }
 
 /// Threads that a program gets.
-fn threads(options: &CompileOptions) -> Result<usize> {
+pub(crate) fn threads(options: &CompileOptions) -> Result<Threads> {
     if options.device != DEVICE {
         let problem = format!("there is no device {:?}, only {DEVICE:?}", options.device);
         return Err(Error::Backend { backend: NAME.into(), problem });
     }
-    match options.threads {
-        None => Ok(physical_cores()),
+    let within = |name: &str, threads: Option<usize>, default: usize| match threads {
+        None => Ok(default),
         Some(threads @ 1..=MAX_THREADS) => Ok(threads),
         Some(threads) => {
-            Err(Error::Config(format!("threads is {threads}, it must be 1 to {MAX_THREADS}")))
+            Err(Error::Config(format!("{name} is {threads}, it must be 1 to {MAX_THREADS}")))
         }
-    }
+    };
+    let single = within("threads", options.threads, physical_cores())?;
+    let batch = within("threads_batch", options.threads_batch, single)?;
+    Ok(Threads { single, batch })
 }

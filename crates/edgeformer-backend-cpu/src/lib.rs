@@ -20,6 +20,8 @@ mod cache;
 #[cfg(not(loom))]
 mod kernels;
 #[cfg(not(loom))]
+pub mod limits;
+#[cfg(not(loom))]
 mod machine;
 #[cfg(not(loom))]
 mod program;

@@ -4,7 +4,11 @@
 //! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
 //! - [`stream`]: perplexity over a text that does not end
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
+//! - [`compare`]: devices side by side
+//! - [`instructions`]: instructions of small fixed cases, beside a baseline
+//! - [`tune`]: what tuning finds, beside every setup there is
 //! - [`quality()`]: perplexity and divergence of one session against another
+//! - [`scenario`]: queries in the style of MLPerf inference
 //! - [`peers`]: the engines that are measured
 //! - [`device`]: on what was measured, in full
 //! - [`limits`]: what the machine can do at most
@@ -16,14 +20,18 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod compare;
 pub mod device;
+pub mod instructions;
 pub mod latent;
 pub mod limits;
 pub mod output;
 pub mod peers;
 pub mod process;
+pub mod scenario;
 pub mod speed;
 pub mod stream;
+pub mod tune;
 
 mod energy;
 mod error;

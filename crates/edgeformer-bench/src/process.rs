@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cache::{QualityJob, SpeedJob};
+use crate::limits::ThreadLimits;
 use crate::speed::CaseJob;
 use crate::{Error, Result};
 
@@ -26,6 +27,11 @@ pub enum Job {
     Quality(QualityJob),
     /// One run of the benchmark.
     Case(CaseJob),
+    /// What the machine can do at most.
+    Limits {
+        /// Threads that work at the same time.
+        threads: usize,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +47,7 @@ impl Job {
             Self::Speed(job) => serde_json::to_value(job.run()?),
             Self::Quality(job) => serde_json::to_value(job.run()?),
             Self::Case(job) => serde_json::to_value(job.run()?),
+            Self::Limits { threads } => serde_json::to_value(ThreadLimits::measure(*threads)?),
         };
         answer.map_err(|error| Error::Process(format!("an answer cannot be written: {error}")))
     }

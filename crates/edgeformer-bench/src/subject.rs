@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use edgeformer::{EngineOptions, builtin_backends};
 use edgeformer_core::{
-    Backend, CompileOptions, Device, Footprint, Program, Selection, SessionOptions,
+    Backend, Choice, CompileOptions, Device, Footprint, Graph, Program, Selection, SessionOptions,
 };
 use edgeformer_models::{ModelFile, OpenOptions, open_with};
 
@@ -36,6 +36,15 @@ pub(crate) fn text_name(path: &Path) -> String {
     folder.map_or(name.to_owned(), |folder| folder.join(name)).display().to_string()
 }
 
+/// The device that a graph runs on if nobody chooses.
+pub(crate) fn chosen_device(graph: &Graph) -> Result<Device> {
+    Ok(select(graph)?.device)
+}
+
+fn select(graph: &Graph) -> Result<Choice> {
+    Ok(builtin_backends(&EngineOptions::default())?.select(&Selection::Auto, graph)?)
+}
+
 /// A compiled model under test: sessions of any options over one program.
 pub struct Subject {
     /// The program.
@@ -62,8 +71,12 @@ impl Subject {
                 "{path}: only models that continue text are measured"
             )));
         }
-        let found = builtin_backends(&EngineOptions::default())?.select(&Selection::Auto, graph)?;
-        let compile = CompileOptions { device: found.device.id.clone(), threads: choice.threads };
+        let found = select(graph)?;
+        let compile = CompileOptions {
+            device: found.device.id.clone(),
+            threads: choice.threads,
+            ..CompileOptions::default()
+        };
         let program = found.backend.compile(file.model.clone(), &compile)?;
         Ok(Self { program, device: found.device, file, backend: found.backend, compile })
     }

@@ -74,7 +74,8 @@ impl Bench<'_> {
         model: &Arc<Model>,
         threads: Option<usize>,
     ) -> Result<Arc<dyn Program>> {
-        let options = CompileOptions { device: self.device.into(), threads };
+        let options =
+            CompileOptions { device: self.device.into(), threads, ..CompileOptions::default() };
         self.backend.compile(model.clone(), &options)
     }
 

@@ -48,6 +48,16 @@ pub trait Program: Send + Sync {
     /// Bytes that a session with these options takes: weights, cache, scratch.
     fn footprint(&self, options: &SessionOptions) -> Footprint;
 
+    /// The same program with the threads of other options; what was compiled is shared. To find
+    /// out how many are best without compiling again.
+    ///
+    /// # Errors
+    /// If the backend has no threads of its own, or not so many.
+    fn with_threads(&self, options: &CompileOptions) -> Result<Arc<dyn Program>> {
+        let _nothing_to_choose = options;
+        Err(Error::Config("this backend has no threads to choose".into()))
+    }
+
     /// Opens a session.
     fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>>;
 }
@@ -85,11 +95,13 @@ pub struct CompileOptions {
     pub device: String,
     /// Threads that work on a step; `None` lets the backend choose.
     pub threads: Option<usize>,
+    /// Threads that work on a step of many rows, as prompts are; `None` is as many as on others.
+    pub threads_batch: Option<usize>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { device: "cpu".into(), threads: None }
+        Self { device: "cpu".into(), threads: None, threads_batch: None }
     }
 }
 

@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A profile of `tune` that cannot be written.
+    #[error("{}: {problem}", path.display())]
+    Profile {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The model computes nonsense.
     #[error("{0}")]
     Generation(String),

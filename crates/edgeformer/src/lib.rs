@@ -39,6 +39,7 @@ mod plan;
 mod registry;
 mod source;
 
+pub mod tuning;
 pub mod window_tuning;
 
 #[cfg(feature = "embedded-model")]

@@ -7,6 +7,7 @@ use edgeformer_core::{
     Window,
 };
 
+use crate::tuning::Choices;
 use crate::window_tuning::WindowFile;
 use crate::{Guesses, Result, Speculation};
 
@@ -23,6 +24,8 @@ pub struct EngineOptions {
     pub backend: Selection,
     /// Threads that compute; `None` lets the backend choose.
     pub threads: Option<usize>,
+    /// Threads that read prompts; `None` is as many as [`threads`](Self::threads).
+    pub threads_batch: Option<usize>,
     /// Instruction set of the CPU backend; `None` is the best one found.
     pub isa: Option<String>,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
@@ -64,11 +67,19 @@ pub struct EngineOptions {
     pub explain: bool,
     /// Whether the tokenizer is loaded; token ids alone do without.
     pub tokenizer: bool,
+    /// The folder of profiles that [`tuning`](crate::tuning) has measured; what one says for the
+    /// machine and the model is used where the options say nothing. `None` uses none.
+    pub profile: Option<PathBuf>,
+    /// What is used where the options say nothing, instead of the usual; a profile overwrites it.
+    pub tuned: Choices,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self::from(&Config::default())
+        // What a program says is all it gets: profiles are for those who ask for them.
+        let mut options = Self::from(&Config::default());
+        options.profile = None;
+        options
     }
 }
 
@@ -93,6 +104,7 @@ impl From<&Config> for EngineOptions {
         Self {
             backend,
             threads: config.threads,
+            threads_batch: config.threads_batch,
             isa: config.isa.clone(),
             context: config.ctx_size,
             chunk: config.ubatch_size,
@@ -114,6 +126,8 @@ impl From<&Config> for EngineOptions {
             memory_budget: config.memory_budget.map(|size| size.0),
             explain: false,
             tokenizer: true,
+            profile: config.profile.then(|| config.cache_folder()).flatten(),
+            tuned: Choices::default(),
         }
     }
 }
@@ -152,13 +166,14 @@ impl EngineOptions {
         visibility: &Visibility,
         context: usize,
     ) -> SessionOptions {
-        let chunk = self.chunk.unwrap_or(DEFAULT_CHUNK);
+        let chunk = self.chunk.or(self.tuned.chunk).unwrap_or(DEFAULT_CHUNK);
         // A bidirectional sequence cannot be cut into chunks.
         let chunk = match (graph.is_causal(), graph.trained_context()) {
             (true, _) => chunk.min(context),
             (false, Some(_)) => context,
             (false, None) => longest_input(graph),
         };
+        let visibility = self.within(visibility, context);
         let wanted = self.sequences.saturating_mul(self.speculation.rows());
         let output_rows = self.output_rows.unwrap_or(wanted).min(chunk.max(self.sequences));
         SessionOptions {
@@ -166,13 +181,23 @@ impl EngineOptions {
             sequences: self.sequences,
             chunk: chunk.max(self.sequences),
             output_rows: if graph.is_causal() { output_rows } else { chunk },
-            cache_type_k: self.cache_type_k.unwrap_or(CacheFormat::F16),
-            cache_type_v: self.cache_type_v.unwrap_or(CacheFormat::F16),
+            cache_type_k: self.cache_type_k.unwrap_or(self.tuned.cache_type()),
+            cache_type_v: self.cache_type_v.unwrap_or(self.tuned.cache_type()),
             page_tokens: self.page_tokens,
-            visibility: self.within(visibility, context),
+            latent_form: self.latent_form(&visibility),
+            visibility,
             tiers: if graph.is_causal() { self.tiers.clone() } else { Tiers::default() },
-            latent_form: self.latent_form,
             observe_attention: self.observe_attention,
+        }
+    }
+
+    /// The form that is asked for, else the one that was measured to be the faster; not where
+    /// queries see parts of the past only: that leaves no choice.
+    fn latent_form(&self, visibility: &Visibility) -> LatentForm {
+        let is_free = *visibility == Visibility::default() && !self.observe_attention;
+        match self.latent_form {
+            LatentForm::Auto if is_free => self.tuned.latent_form.unwrap_or(LatentForm::Auto),
+            form => form,
         }
     }
 

@@ -49,11 +49,17 @@ impl Plan {
     /// If the files are damaged, no backend can run the model, or options contradict each other.
     pub fn of(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
         let file = source.open_file(&OpenOptions { tokenizer: false })?;
-        let chosen = Chosen::of(&file.model.graph, options)?;
-        Self::with(&file, &chosen, options)
+        let (chosen, options, told) = Chosen::tuned(&file, options)?;
+        Self::with(&file, &chosen, &options, told)
     }
 
-    pub(crate) fn with(file: &ModelFile, chosen: &Chosen, options: &EngineOptions) -> Result<Self> {
+    /// Plans with a backend that was chosen. `told` is what there is to tell of the profile.
+    pub(crate) fn with(
+        file: &ModelFile,
+        chosen: &Chosen,
+        options: &EngineOptions,
+        told: Vec<String>,
+    ) -> Result<Self> {
         let budget = Budget::new(options.memory_budget, &System::default());
         let tokenizer = if options.tokenizer { file.tokenizer_bytes() } else { 0 };
         let context = options.session(&file.model.graph)?.context;
@@ -63,7 +69,7 @@ impl Plan {
         let search = Search { file, chosen, options, budget, fixed };
         let Decision { session, footprint, candidates, fits } = search.decide()?;
         let explanation = match options.explain {
-            true => chosen.backend().explain(&file.model, &session)?,
+            true => [told, chosen.backend().explain(&file.model, &session)?].concat(),
             false => Vec::new(),
         };
         Ok(Self {

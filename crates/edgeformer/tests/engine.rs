@@ -42,6 +42,20 @@ fn answers_side_by_side_equal_answers_alone() {
 }
 
 #[test]
+fn threads_of_prompts_and_of_tokens_change_no_token() {
+    let prompt = "To be or not to be, that is the question: whether";
+    let expected = answer(&engine(&EngineOptions::default()), prompt, &greedy(40));
+    for (threads, threads_batch) in [(1, 3), (3, 1), (2, 4)] {
+        let options = EngineOptions {
+            threads: Some(threads),
+            threads_batch: Some(threads_batch),
+            ..EngineOptions::default()
+        };
+        assert_eq!(answer(&engine(&options), prompt, &greedy(40)), expected);
+    }
+}
+
+#[test]
 fn conversations_continue_from_their_cache() {
     let engine = engine(&EngineOptions { sequences: 2, ..EngineOptions::default() });
     let conversation = engine.conversation();

@@ -2,11 +2,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use edgeformer_bench::cache::{CacheBench, Configuration};
-use edgeformer_bench::process::Worker;
 
 use super::progress::Line;
 use super::show::Show;
-use super::{ModelArguments, command, commit, shared};
+use super::{ModelArguments, command, commit, shared, worker};
 use crate::run::Result;
 
 /// Ways to keep the past: memory, speed and quality of each.
@@ -63,7 +62,7 @@ impl Cache {
         };
         let line = Line::new();
         let report = bench
-            .run(&worker()?, commit(), &command(), &|progress| line.show(progress))
+            .run(&worker(None)?, commit(), &command(), &|progress| line.show(progress))
             .map_err(|error| error.to_string())?;
         drop(line);
         self.show.report(&report)
@@ -89,10 +88,4 @@ impl Cache {
             .filter_map(|text| text.inspect_err(|error| eprintln!("skipped: {error}")).ok())
             .collect()
     }
-}
-
-/// This program, asked to measure one case.
-fn worker() -> Result<Worker> {
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    Ok(Worker { program, arguments: ["bench", "case", "--as-built"].map(str::to_owned).into() })
 }

@@ -2,25 +2,45 @@
 //! arguments here.
 
 mod cache;
+mod device;
+mod instructions;
 mod latent;
+mod peer;
 mod progress;
+mod scenario;
 mod show;
+mod speed;
 mod stream;
+mod tune;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
 use edgeformer_bench::ModelChoice;
-use edgeformer_bench::process::serve;
+use edgeformer_bench::process::{Worker, serve};
 
-use crate::run::{Result, cargo, read, root, run};
+use crate::run::{Result, read, root, run};
+use peer::Build;
 
-/// Measure what choices cost and give.
+/// Measure: tokens a second, memory and time to load, beside a peer and the machine's limits.
+/// With a further word, what choices cost and give.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    #[command(flatten)]
+    speed: speed::Speed,
+    #[command(flatten)]
+    instructions: instructions::Instructions,
+    #[command(flatten)]
+    scenario: scenario::ScenarioArguments,
+    #[command(flatten)]
+    device: device::DeviceArguments,
+    /// What this program runs under: its cases are started under it too, its figures are marked
+    #[arg(long, hide = true)]
+    emulator: Option<PathBuf>,
     /// Measure with this build as it is: figures of a debug build mean nothing
     #[arg(long, global = true, hide = true)]
     as_built: bool,
@@ -34,32 +54,60 @@ enum What {
     Stream(stream::Stream),
     /// Latent attention: the size of its cache, and when its two forms cross
     Latent(latent::Latent),
+    /// What `edgeformer tune` finds, beside every setup there is
+    Tune(tune::Tune),
     /// Measure one case that is read from standard input: what the others start
     #[command(hide = true)]
     Case,
+    /// Run one case of `--instructions`: what that counts
+    #[command(hide = true)]
+    Count(instructions::Count),
 }
 
 impl Bench {
     pub fn run(&self) -> Result<()> {
         if cfg!(debug_assertions) && !self.as_built {
-            return again_in_release();
+            return again_in_release(&self.build());
         }
         match &self.what {
-            What::Cache(cache) => cache.run(),
-            What::Stream(stream) => stream.run(),
-            What::Latent(latent) => latent.run(),
-            What::Case => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
+            None => self.run_plain(),
+            Some(What::Cache(cache)) => cache.run(),
+            Some(What::Stream(stream)) => stream.run(),
+            Some(What::Latent(latent)) => latent.run(),
+            Some(What::Count(count)) => count.run(),
+            Some(What::Tune(tune)) => tune.run(),
+            Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
                 .map_err(|error| error.to_string()),
         }
     }
+
+    /// What is measured without a further word.
+    fn run_plain(&self) -> Result<()> {
+        if self.instructions.instructions {
+            return self.instructions.run(self.speed.show.json);
+        }
+        if let Some(scenario) = self.scenario.scenario {
+            return self.scenario.run(scenario, &self.speed);
+        }
+        match &self.device.device {
+            Some(device) => self.speed.run_on(device, &self.device),
+            None => self.speed.run(self.emulator.as_deref()),
+        }
+    }
+
+    fn build(&self) -> Build {
+        if self.what.is_some() { Build::PLAIN } else { self.speed.build() }
+    }
 }
 
-/// Builds this task with optimization and hands it what this process was asked.
-fn again_in_release() -> Result<()> {
-    run(cargo().args(["build", "--release", "--quiet", "--package", "xtask"]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let program = target.join("release").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
+/// Builds this task with optimization, and the peers that are asked for, and hands it what this
+/// process was asked.
+fn again_in_release(build: &Build) -> Result<()> {
+    if !build.features.is_empty() && !build.program().exists() {
+        eprintln!("building peers ({}): this takes minutes", build.features.join(", "));
+    }
+    run(&mut build.command())?;
+    let program = build.program();
     let status = Command::new(&program).args(std::env::args_os().skip(1)).status();
     let status = status.map_err(|error| format!("{}: {error}", program.display()))?;
     if !status.success() {
@@ -67,6 +115,20 @@ fn again_in_release() -> Result<()> {
         std::process::exit(status.code().unwrap_or(1));
     }
     Ok(())
+}
+
+/// This program, asked to measure one case, under an emulator if it runs under one itself.
+fn worker(emulator: Option<&Path>) -> Result<Worker> {
+    let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let task = ["bench", "case", "--as-built"].map(str::to_owned);
+    Ok(match emulator {
+        None => Worker { program: this, arguments: task.into() },
+        Some(emulator) => {
+            let this = this.to_string_lossy().into_owned();
+            let arguments = std::iter::once(this).chain(task).collect();
+            Worker { program: emulator.into(), arguments }
+        }
+    })
 }
 
 /// Which model.
@@ -115,12 +177,15 @@ fn command() -> String {
     shown(std::env::args().skip(1))
 }
 
+/// Words without effect on figures.
+const UNSHOWN: [&str; 4] = ["--as-built", "--json", "--quiet", "-q"];
+
 fn shown(words: impl Iterator<Item = String>) -> String {
     let mut shown = "cargo xtask".to_owned();
-    let mut words = words.filter(|word| word != "--as-built" && word != "--json");
+    let mut words = words.filter(|word| !UNSHOWN.contains(&word.as_str()));
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--output" | "--document" => drop(words.next()),
+            "--output" | "--document" | "--place" | "--ssh-option" => drop(words.next()),
             word if word.contains([' ', '"']) => shown.extend([" \"", word, "\""]),
             word => shown.extend([" ", word]),
         }

@@ -12,7 +12,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer", &["edgeformer-core", "edgeformer-models", "edgeformer-backend-cpu"]),
-    ("edgeformer-bench", &["edgeformer", "edgeformer-core", "edgeformer-models"]),
+    (
+        "edgeformer-bench",
+        &["edgeformer", "edgeformer-backend-cpu", "edgeformer-core", "edgeformer-models"],
+    ),
     ("xtask", &["edgeformer", "edgeformer-bench", "edgeformer-core", "edgeformer-models"]),
 ];
 

@@ -5,6 +5,7 @@
 //! - `compile`: ops to actions, with `linear`, `matrix`, `rope`, `latent` for their weights
 //! - `attention`: how attention is cut into jobs
 //! - `explain`: what was chosen, for people
+//! - `threads`: who works on a step
 //! - `fingerprint`: which model a saved sequence belongs to
 
 mod attention;
@@ -19,14 +20,16 @@ mod needs;
 mod rope;
 mod schedule;
 mod scratch;
+mod threads;
 
 use std::sync::Arc;
 
-use edgeformer_core::{Footprint, Graph, Model, Program, Result, Session, SessionOptions};
+use edgeformer_core::{
+    CompileOptions, Footprint, Graph, Model, Program, Result, Session, SessionOptions,
+};
 
 use crate::cache::PagedCache;
 use crate::kernels::Kernels;
-use crate::pool::Pool;
 use crate::session::CpuSession;
 
 pub(crate) use attention::{
@@ -42,33 +45,48 @@ pub(crate) use needs::Needs;
 pub(crate) use rope::RopeTable;
 pub(crate) use schedule::Schedule;
 pub(crate) use scratch::{ExpertRoom, ScratchPlan};
+pub(crate) use threads::{Crews, Threads};
 
 /// A compiled model. Sessions share it and its threads: they take turns, op by op.
 pub(crate) struct CpuProgram {
     /// Keeps the weights mapped.
     pub model: Arc<Model>,
     pub kernels: &'static Kernels,
-    pub pool: Pool,
-    pub schedule: Schedule,
-    pub code: Code,
-    pub needs: Needs,
+    pub crews: Crews,
+    pub schedule: Arc<Schedule>,
+    pub code: Arc<Code>,
+    pub needs: Arc<Needs>,
     pub fingerprint: u64,
 }
 
 impl CpuProgram {
-    pub fn new(model: Arc<Model>, kernels: &'static Kernels, threads: usize) -> Result<Self> {
+    pub fn new(model: Arc<Model>, kernels: &'static Kernels, threads: Threads) -> Result<Self> {
         model.graph.check()?;
         model.weights.check(&model.graph)?;
         let schedule = Schedule::new(&model.graph);
         let needs = Needs::new(&model.graph, &model.weights, &schedule)?;
-        let code = Code::new(&model, &schedule, kernels, threads)?;
+        let code = Code::new(&model, &schedule, kernels, threads.most())?;
         let fingerprint = fingerprint::fingerprint(&model.graph, &model.weights)?;
-        let pool = Pool::new(threads);
-        Ok(Self { model, kernels, pool, schedule, code, needs, fingerprint })
+        let crews = Crews::new(threads);
+        let (schedule, code, needs) = (Arc::new(schedule), Arc::new(code), Arc::new(needs));
+        Ok(Self { model, kernels, crews, schedule, code, needs, fingerprint })
+    }
+
+    /// The same program with other threads; what was compiled is shared.
+    pub fn with_threads(&self, threads: Threads) -> Self {
+        Self {
+            model: self.model.clone(),
+            kernels: self.kernels,
+            crews: Crews::new(threads),
+            schedule: self.schedule.clone(),
+            code: self.code.clone(),
+            needs: self.needs.clone(),
+            fingerprint: self.fingerprint,
+        }
     }
 
     pub fn scratch(&self, options: &SessionOptions) -> Result<ScratchPlan> {
-        let (graph, threads) = (&self.model.graph, self.pool.threads());
+        let (graph, threads) = (&self.model.graph, self.crews.most());
         ScratchPlan::new(graph, &self.schedule, &self.code.ropes, &self.needs, options, threads)
     }
 }
@@ -107,12 +125,16 @@ impl Program for CpuProgram {
     }
 
     fn footprint(&self, options: &SessionOptions) -> Footprint {
-        let threads = self.pool.threads();
+        let threads = self.crews.most();
         let scratch = self.scratch(options);
         let footprint = scratch
             .and_then(|scratch| footprint(self.graph(), &self.needs, &scratch, options, threads));
         // A session that cannot be opened takes nothing.
         footprint.unwrap_or_default()
+    }
+
+    fn with_threads(&self, options: &CompileOptions) -> Result<Arc<dyn Program>> {
+        Ok(Arc::new(Self::with_threads(self, crate::backend::threads(options)?)))
     }
 
     fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {

@@ -132,7 +132,7 @@ impl Session for CpuSession {
         let done = Executor {
             program: &program,
             kernels: program.kernels,
-            pool: &program.pool,
+            pool: program.crews.for_rows(self.rows.work()),
             step,
             rows: &self.rows,
             memory,

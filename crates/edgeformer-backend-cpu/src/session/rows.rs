@@ -40,6 +40,11 @@ impl StepRows {
         }
     }
 
+    /// Rows of text that a step works on; where it works on images or signals, more than any text.
+    pub fn work(&self) -> usize {
+        if self.span_of.is_empty() { usize::MAX } else { self.span_of.len() }
+    }
+
     /// Validates a step and takes its rows down.
     ///
     /// # Errors

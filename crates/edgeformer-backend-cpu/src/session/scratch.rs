@@ -105,7 +105,7 @@ impl Scratch {
             ropes: turns.collect::<Result<_>>()?,
             latent_rows: zeros(plan.latent_rows)?,
             experts: ExpertScratch::new(&plan.experts)?,
-            threads: (0..program.pool.threads())
+            threads: (0..program.crews.most())
                 .map(|_| Ok(Mutex::new(ThreadScratch::new(&plan.thread)?)))
                 .collect::<Result<_>>()?,
             splits: Mutex::new(SplitScratch::new(&plan.splits)?),

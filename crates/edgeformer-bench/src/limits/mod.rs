@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::output::{Table, short};
+
+/// Bytes that bandwidth is measured on: many times what caches hold.
+const BUFFER: u64 = 512 << 20;
 
 /// The machine's limits, for each number of threads that was measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,6 +63,26 @@ impl Limits {
 }
 
 impl ThreadLimits {
+    /// Measures them. Takes half a gigabyte of memory, or a quarter of what is available if that
+    /// is less.
+    ///
+    /// # Errors
+    /// If the system does not give that much memory.
+    pub fn measure(threads: usize) -> crate::Result<Self> {
+        let available = edgeformer::available_memory().map_or(BUFFER, |bytes| bytes / 4);
+        let bytes = BUFFER.min(available) as usize;
+        let read = edgeformer_backend_cpu::limits::read_bandwidth(threads, bytes)
+            .map_err(|error| Error::Process(format!("bandwidth on {bytes} bytes: {error}")))?;
+        let peaks = edgeformer_backend_cpu::limits::peaks(threads).into_iter();
+        Ok(Self {
+            threads,
+            read_gb_per_second: read / 1e9,
+            peaks: peaks
+                .map(|(name, rate)| Peak { name: name.into(), gop_per_second: rate / 1e9 })
+                .collect(),
+        })
+    }
+
     /// Operations a second of the sequence of that name, in 10^9.
     pub fn peak(&self, name: &str) -> Option<f64> {
         self.peaks.iter().find(|peak| peak.name == name).map(|peak| peak.gop_per_second)

@@ -1,8 +1,11 @@
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Row};
 use crate::device::DeviceRecord;
 use crate::limits::Limits;
+use crate::output::Report;
 use crate::{Error, Result};
 
 /// What the benchmark measured on one device in one run.
@@ -72,6 +75,36 @@ impl SpeedReport {
             }
         }
         Ok(reports)
+    }
+
+    /// Writes `speed.jsonl`, `speed.csv` and `speed.sql` into a folder, which is made if it is not
+    /// there.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write_tables(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+        let forms =
+            [("jsonl", self.to_json_lines()?), ("csv", self.to_csv()), ("sql", self.to_sql())];
+        for (extension, content) in forms {
+            let file = folder.join(format!("{}.{extension}", self.name()));
+            std::fs::write(&file, content).map_err(|error| Error::file(&file, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report for SpeedReport {
+    fn name(&self) -> &'static str {
+        "speed"
+    }
+
+    fn to_markdown(&self) -> String {
+        super::table::markdown(self)
+    }
+
+    fn to_png(&self) -> Result<Vec<u8>> {
+        super::chart::png(self)
     }
 }
 

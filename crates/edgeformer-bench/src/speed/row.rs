@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use edgeformer_core::CacheFormat;
@@ -89,6 +91,13 @@ pub struct Failure {
     pub threads: usize,
     /// Why there are none.
     pub problem: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, format, case, threads, problem } = self;
+        write!(f, "{model} {format} {case}, {threads} threads: {problem}")
+    }
 }
 
 #[cfg(test)]

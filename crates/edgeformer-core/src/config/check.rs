@@ -16,6 +16,7 @@ impl Config {
             ("parallel", self.parallel),
             ("page_size", self.page_size),
             ("threads", self.threads.unwrap_or(1)),
+            ("threads_batch", self.threads_batch.unwrap_or(1)),
             ("attend_pages", self.attend_pages.unwrap_or(1)),
             ("keep", self.keep.unwrap_or(1)),
         ];

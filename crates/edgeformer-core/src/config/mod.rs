@@ -9,6 +9,7 @@
 //! - `check`: ranges; `conflicts`: settings that contradict each other
 
 mod bytes;
+mod cache_folder;
 mod check;
 mod conflicts;
 mod load;

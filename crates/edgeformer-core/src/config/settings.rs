@@ -15,6 +15,12 @@ pub struct Config {
     pub backend: String,
     /// Threads that compute; none lets the backend choose.
     pub threads: Option<usize>,
+    /// Threads that read prompts; none is as [`threads`](Self::threads).
+    pub threads_batch: Option<usize>,
+    /// Whether what `tune` found for this machine and model is used where nothing is set.
+    pub profile: bool,
+    /// Folder of what is measured once; none is the user's cache folder.
+    pub cache: Option<PathBuf>,
     /// Instruction set of the CPU backend; none is the best one found.
     pub isa: Option<String>,
     /// Tokens that a sequence may hold; none is what the model was trained on, at most 4,096.
@@ -106,6 +112,9 @@ impl Default for Config {
             model: None,
             backend: "auto".into(),
             threads: None,
+            threads_batch: None,
+            profile: true,
+            cache: None,
             isa: None,
             ctx_size: None,
             ubatch_size: None,

@@ -68,7 +68,8 @@ pub(super) fn chunks(
         return vec![base.chunk];
     }
     let fitting = CHUNKS.map(|chunk| chunk.min(base.context).max(base.sequences));
-    distinct(fitting.into_iter().filter(|&chunk| chunk <= base.chunk))
+    let smaller = fitting.into_iter().filter(|&chunk| chunk <= base.chunk);
+    distinct(std::iter::once(base.chunk).chain(smaller))
 }
 
 /// The placements that are open to choice, the best first.
@@ -114,7 +115,8 @@ fn with_formats(resident: &Placement, formats: (CacheFormat, CacheFormat)) -> Pl
 }
 
 fn formats(options: &EngineOptions) -> Vec<(CacheFormat, CacheFormat)> {
-    distinct(FORMATS.into_iter().map(|(keys, values)| {
+    let first = options.tuned.cache_type();
+    distinct(std::iter::once((first, first)).chain(FORMATS).map(|(keys, values)| {
         (options.cache_type_k.unwrap_or(keys), options.cache_type_v.unwrap_or(values))
     }))
 }

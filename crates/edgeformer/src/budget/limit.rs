@@ -40,6 +40,9 @@ const V1: Names = Names {
     reclaimable: "total_inactive_file",
 };
 
+/// A number of a control group.
+type OfGroup = fn(&System, &Path, &Names) -> Option<u64>;
+
 impl System {
     #[cfg(test)]
     pub fn at(root: &Path) -> Self {
@@ -55,6 +58,17 @@ impl System {
 
     /// The least that any control group above the process leaves, `None` without a limit.
     pub fn left_in_group(&self) -> Option<u64> {
+        self.least_of_groups(Self::left_in)
+    }
+
+    /// The least that any control group above the process allows, `None` without a limit.
+    pub fn limit_of_group(&self) -> Option<u64> {
+        self.least_of_groups(|system, group, names| {
+            system.read(Path::new(names.mount).join(group).join(names.limit))?.trim().parse().ok()
+        })
+    }
+
+    fn least_of_groups(&self, of: OfGroup) -> Option<u64> {
         let groups = self.read("proc/self/cgroup")?;
         // `HIERARCHY:CONTROLLERS:PATH`; version 2 has hierarchy 0 and names no controllers.
         groups
@@ -63,9 +77,9 @@ impl System {
                 let mut parts = line.splitn(3, ':');
                 let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
                 match controllers {
-                    "" => self.left_along(path, &V2),
+                    "" => self.least_along(path, &V2, of),
                     names if names.split(',').any(|name| name == "memory") => {
-                        self.left_along(path, &V1)
+                        self.least_along(path, &V1, of)
                     }
                     _ => None,
                 }
@@ -74,11 +88,11 @@ impl System {
     }
 
     /// A limit binds everything below it. In a container the upper folders may be missing.
-    fn left_along(&self, path: &str, names: &Names) -> Option<u64> {
+    fn least_along(&self, path: &str, names: &Names, of: OfGroup) -> Option<u64> {
         let path = path.trim_start_matches('/');
         let inside = !path.split('/').any(|part| part == "..");
         let path = Path::new(if inside { path } else { "" });
-        path.ancestors().filter_map(|group| self.left_in(group, names)).min()
+        path.ancestors().filter_map(|group| of(self, group, names)).min()
     }
 
     fn left_in(&self, group: &Path, names: &Names) -> Option<u64> {

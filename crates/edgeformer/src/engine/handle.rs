@@ -37,8 +37,9 @@ impl Engine {
     /// If its files are damaged, no backend can run it, or its tokenizer does not fit it.
     pub fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
         let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
-        let chosen = Chosen::of(&file.model.graph, options)?;
-        let plan = Plan::with(&file, &chosen, options)?;
+        let (chosen, options, told) = Chosen::tuned(&file, options)?;
+        let options = &options;
+        let plan = Plan::with(&file, &chosen, options, told)?;
         plan.check()?;
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
         let session = program.open(&plan.session)?;

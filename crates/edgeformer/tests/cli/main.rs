@@ -7,6 +7,7 @@ mod prompt_cache;
 mod speculation;
 #[path = "../support/mod.rs"]
 mod support;
+mod tune;
 mod tune_window;
 
 use std::fs;
@@ -206,6 +207,7 @@ fn help_texts_are_complete() {
         "inspect",
         "devices",
         "plan",
+        "tune",
         "tune-window",
     ] {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));

@@ -35,6 +35,8 @@ pub fn edgeformer(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor what somebody has tuned.
+    command.env("EDGEFORMER_PROFILE", "false");
     command
 }
 

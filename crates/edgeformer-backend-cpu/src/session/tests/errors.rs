@@ -3,7 +3,7 @@
 use super::models::{Parts, decoder};
 use super::*;
 use crate::kernels::{Isa, Kernels};
-use crate::program::CpuProgram;
+use crate::program::{CpuProgram, Threads};
 use crate::session::CpuSession;
 
 fn refused(session: &mut dyn Session, spans: &[Span<'_>]) -> String {
@@ -81,7 +81,7 @@ fn options_that_fit_nothing_are_refused() {
     let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
     let compile = |threads| CompileOptions { threads, ..CompileOptions::default() };
     assert!(backend.compile(model.clone(), &compile(Some(0))).is_err());
-    let other = CompileOptions { device: "cuda:0".into(), threads: None };
+    let other = CompileOptions { device: "cuda:0".into(), ..CompileOptions::default() };
     assert!(backend.compile(model.clone(), &other).is_err());
     let program = backend.compile(model, &compile(Some(1))).unwrap();
     assert!(program.clone().open(&SessionOptions { chunk: 0, ..options() }).is_err());
@@ -93,7 +93,7 @@ fn options_that_fit_nothing_are_refused() {
 fn a_step_after_one_that_panicked_starts_afresh() {
     let model = decoder(Parts::ALL[0]);
     let expected = forward(open(&model, 2, &options()).as_mut(), Input::Tokens(&[1, 2, 3]));
-    let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), 2).unwrap();
+    let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), Threads::all(2)).unwrap();
     let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
     let sequence = session.cache().create().unwrap();
     session.cache.pages.reserve(&[(sequence, 4)]).unwrap();

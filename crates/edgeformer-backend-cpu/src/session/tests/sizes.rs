@@ -5,7 +5,7 @@ use edgeformer_core::Program;
 use super::models::{Parts, decoder};
 use super::*;
 use crate::kernels::{Isa, Kernels};
-use crate::program::CpuProgram;
+use crate::program::{CpuProgram, Threads};
 use crate::session::CpuSession;
 
 #[test]
@@ -14,8 +14,12 @@ fn the_plan_is_what_a_session_allocates() {
         for (chunk, output_rows, threads) in [(1, 1, 1), (32, 1, 2), (20, 500, 3)] {
             let options = SessionOptions { chunk, output_rows, ..options() };
             let model = decoder(parts);
-            let program =
-                CpuProgram::new(model.clone(), Kernels::for_isa(Isa::best()), threads).unwrap();
+            let program = CpuProgram::new(
+                model.clone(),
+                Kernels::for_isa(Isa::best()),
+                Threads::all(threads),
+            )
+            .unwrap();
             let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
             let compile = CompileOptions { threads: Some(threads), ..CompileOptions::default() };
             let planned = backend.plan(&model, &compile, &options).unwrap();
@@ -57,7 +61,7 @@ fn a_longer_chunk_takes_more_scratch_and_no_more_cache() {
 #[test]
 fn a_warm_step_moves_no_buffer() {
     let model = decoder(Parts::ALL[2]);
-    let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), 2).unwrap();
+    let program = CpuProgram::new(model, Kernels::for_isa(Isa::best()), Threads::all(2)).unwrap();
     let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
     let places = |session: &CpuSession| {
         let buffers = session.buffers.iter().map(|buffer| (buffer.as_ptr(), buffer.capacity()));

@@ -33,12 +33,30 @@ pub struct Line {
 }
 
 const SIZE: (u32, u32) = (960, 540);
+/// The size of a chart that stands beside others.
+const NARROW: (u32, u32) = (560, 420);
 
 /// Draws a chart.
 ///
 /// # Errors
 /// If drawing fails.
 pub fn lines(chart: &LineChart) -> Result<Vec<u8>> {
+    png(SIZE, |area| draw_in(area, chart))
+}
+
+/// Draws charts from left to right.
+///
+/// # Errors
+/// If drawing fails.
+pub fn beside(charts: &[LineChart]) -> Result<Vec<u8>> {
+    let count = charts.len().max(1);
+    png((NARROW.0 * count as u32, NARROW.1), |area| {
+        let parts = area.split_evenly((1, count));
+        parts.iter().zip(charts).try_for_each(|(part, chart)| draw_in(part, chart))
+    })
+}
+
+fn draw_in(area: &Area<'_>, chart: &LineChart) -> Result<()> {
     let shown = |&(x, y): &(f64, f64)| {
         x.is_finite() && y.is_finite() && y > 0.0 && (!chart.log_x || x > 0.0)
     };
@@ -55,10 +73,10 @@ pub fn lines(chart: &LineChart) -> Result<Vec<u8>> {
     let (low, high) = range(points().map(|point| point.1));
     // Room above and below, a little more than the line is thick.
     let y = low / 1.1..high * 1.1;
-    png(SIZE, |area| match chart.log_x {
+    match chart.log_x {
         true => draw(area, chart, &lines, (left..right).log_scale(), y),
         false => draw(area, chart, &lines, left..right, y),
-    })
+    }
 }
 
 /// From the least to the most, never empty.

@@ -6,4 +6,4 @@ mod canvas;
 mod lines;
 
 pub use bars::{Bar, Panel, bars};
-pub use lines::{Line, LineChart, lines};
+pub use lines::{Line, LineChart, beside, lines};

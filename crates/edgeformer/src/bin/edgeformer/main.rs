@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod saved;
 mod table;
+mod tune;
 mod tune_window;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Inspect(command) => inspect::run(command),
         Command::Devices(command) => devices::run(command),
         Command::Plan(command) => plan::run(command),
+        Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
     };
     failure::exit_code(result)

@@ -30,6 +30,11 @@ impl Working {
         Self(bar)
     }
 
+    /// Says what is going on now.
+    pub fn tell(&self, what: String) {
+        self.0.set_message(what);
+    }
+
     /// One step is done.
     pub fn step(&self) {
         self.0.inc(1);

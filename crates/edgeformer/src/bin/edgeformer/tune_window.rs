@@ -19,7 +19,7 @@ struct Found<'a> {
 }
 
 pub fn run(command: &TuneWindow) -> Outcome {
-    let config = config(command)?;
+    let config = command.model.config_for(command.source.as_deref())?;
     let text = read_text(&command.text)?;
     let engine = report::open(&config, &options(command, &config)?)?;
     let pieces = pieces(&engine, &text)?;
@@ -39,17 +39,6 @@ pub fn run(command: &TuneWindow) -> Outcome {
         );
     }
     Ok(())
-}
-
-fn config(command: &TuneWindow) -> Result<Config, Failure> {
-    let config = command.model.config()?;
-    match (&command.source, &command.model.model) {
-        (Some(_), Some(_)) => {
-            Err(Failure::Usage("MODEL and --model name two models: keep one".into()))
-        }
-        (Some(source), None) => Ok(Config { model: Some(source.clone()), ..config }),
-        (None, _) => Ok(config),
-    }
 }
 
 /// An engine that observes, over all that the model was trained on.

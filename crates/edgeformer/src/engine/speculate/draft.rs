@@ -41,7 +41,8 @@ impl DraftPlan {
         let own = EngineOptions {
             context: Some(graph.trained_context().map_or(context, |trained| trained.min(context))),
             backend: options.backend.clone(),
-            threads: options.threads,
+            threads: options.threads.or(options.tuned.threads),
+            threads_batch: options.threads_batch,
             isa: options.isa.clone(),
             sequences: options.sequences,
             latent_form: options.latent_form,

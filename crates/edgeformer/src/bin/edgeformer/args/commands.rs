@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use edgeformer::Pooling;
 use serde::Serialize;
 
-use super::values::{pooling, share};
+use super::values::{pooling, seconds, share};
 use super::{CacheArgs, ModelArgs, SamplingArgs, SpeculationArgs};
 
 #[derive(Debug, Args)]
@@ -148,6 +148,21 @@ pub struct Plan {
     pub model: ModelArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Tune {
+    /// As --model
+    #[arg(value_name = "MODEL")]
+    pub source: Option<PathBuf>,
+    /// Seconds that measuring may take, loading not counted
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// What was measured and chosen as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 #[derive(Debug, Args)]

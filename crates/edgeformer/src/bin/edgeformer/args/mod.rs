@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 pub use cache::CacheArgs;
 pub use commands::{
-    Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Plan, TuneWindow,
+    Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Plan, Tune, TuneWindow,
 };
 pub use model::ModelArgs;
 pub use sampling::SamplingArgs;
@@ -48,6 +48,8 @@ pub enum Command {
     Devices(Devices),
     /// Tell what a model will take, before anything is loaded
     Plan(Plan),
+    /// Measure how this machine runs a model best, and remember it for all commands
+    Tune(Tune),
     /// Find how far each head of a model looks back, for --window
     TuneWindow(TuneWindow),
 }

@@ -1,11 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use edgeformer::config::{ByteSize, Sources};
 use edgeformer::{CacheFormat, Config};
 use serde::Serialize;
 
-use super::values::{cache_format, is_false, size};
+use super::values::{cache_format, is_false, negated, size};
 use crate::failure::Failure;
 
 /// Which model, and how it is run.
@@ -23,6 +23,10 @@ pub struct ModelArgs {
     #[arg(short, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Threads that read prompts [default: as --threads]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads_batch: Option<usize>,
     /// Instruction set of the CPU backend [default: the best]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<ByteSize>,
+    /// Ignore what edgeformer tune has found for this machine and model
+    #[arg(long)]
+    #[serde(rename = "profile", skip_serializing_if = "is_false", serialize_with = "negated")]
+    pub no_profile: bool,
     /// A settings file [default: edgeformer.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -67,6 +75,18 @@ impl ModelArgs {
         #[derive(Serialize)]
         struct Nothing {}
         self.config_with(&Nothing {})
+    }
+
+    /// Settings of a command that may name its model without `--model`.
+    pub fn config_for(&self, source: Option<&Path>) -> Result<Config, Failure> {
+        let config = self.config()?;
+        match (source, &self.model) {
+            (Some(_), Some(_)) => {
+                Err(Failure::Usage("MODEL and --model name two models: keep one".into()))
+            }
+            (Some(source), None) => Ok(Config { model: Some(source.to_owned()), ..config }),
+            (None, _) => Ok(config),
+        }
     }
 
     /// Settings, with those of `more`, and the weaker sources included.

@@ -5,6 +5,11 @@ pub fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// A flag that switches something off.
+pub fn negated<S: serde::Serializer>(flag: &bool, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bool(!flag)
+}
+
 pub fn cache_format(text: &str) -> Result<CacheFormat, String> {
     text.parse().map_err(problem)
 }
@@ -60,9 +65,23 @@ pub fn logit_bias(text: &str) -> Result<(u32, f32), String> {
     if bias.is_nan() { Err(wrong()) } else { Ok((token, bias)) }
 }
 
+/// A time: more than 0 seconds, at most an hour.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0);
+    seconds.ok_or_else(|| format!("{text:?} is no time: write seconds, above 0 and at most 3600"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_seconds() {
+        assert_eq!(seconds("2.5"), Ok(2.5));
+        for wrong in ["0", "-1", "4000", "NaN", "soon"] {
+            assert!(seconds(wrong).unwrap_err().contains(wrong));
+        }
+    }
 
     #[test]
     fn logit_biases_read_as_in_llama_cpp() {
