@@ -9,9 +9,9 @@ use crate::kernels::{Sequence, read, sequences};
 
 /// How long one look at a sequence takes: long against the clock, short against what else the
 /// machine does, so that one of several looks is undisturbed.
-const LOOK: Duration = Duration::from_millis(15);
+const LOOK: Duration = Duration::from_millis(3);
 /// Looks at each.
-const LOOKS: usize = 8;
+const LOOKS: usize = 40;
 /// Rounds between two looks at the clock.
 const ROUNDS: u64 = 2000;
 

@@ -51,6 +51,14 @@ impl Job {
         };
         answer.map_err(|error| Error::Process(format!("an answer cannot be written: {error}")))
     }
+
+    /// What its process must find in the environment: candle's threads can be chosen there alone.
+    fn environment(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Case(job) => Some(("RAYON_NUM_THREADS", job.setup.threads().to_string())),
+            _ => None,
+        }
+    }
 }
 
 /// Reads a job, runs it, writes the answer. What fails while measuring is an answer too.
@@ -89,6 +97,7 @@ impl Worker {
         let failed = |problem: String| Error::Process(format!("the case's own process {problem}"));
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
+            .envs(job.environment())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

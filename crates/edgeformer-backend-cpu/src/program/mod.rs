@@ -36,7 +36,9 @@ use crate::cache::PagedCache;
 use crate::kernels::Kernels;
 use crate::session::CpuSession;
 
-pub(crate) use attention::{Jobs, KEYS, ThreadRoom, shows_parts};
+pub(crate) use attention::{
+    Jobs, KEYS, SPLIT, SplitJobs, SplitRoom, ThreadRoom, query_scales, shows_parts,
+};
 pub(crate) use buffers::{BufferPlan, Capacity, Place};
 pub(crate) use compile::{Action, Code, Experts, Instruction, QueryRope};
 pub(crate) use explain::explain;

@@ -3,7 +3,7 @@
 use edgeformer_core::graph::Value;
 use edgeformer_core::{Graph, Op, Result, SessionOptions};
 
-use super::attention::ThreadRoom;
+use super::attention::{SplitRoom, ThreadRoom};
 use super::buffers::{BufferPlan, Capacity};
 use super::needs::Needs;
 use super::rope::RopeTable;
@@ -24,6 +24,8 @@ pub(crate) struct ScratchPlan {
     pub experts: ExpertRoom,
     /// Of each thread.
     pub thread: ThreadRoom,
+    /// Of contexts that threads share.
+    pub splits: SplitRoom,
     /// Elements of the caller's output rows.
     pub outputs: usize,
 }
@@ -63,6 +65,7 @@ impl ScratchPlan {
             quantized: [0, needs.q8_columns],
             experts: ExpertRoom::default(),
             thread: ThreadRoom::default(),
+            splits: SplitRoom::default(),
             outputs: capacity.wanted.saturating_mul(graph.output_width()),
             capacity,
         };
@@ -72,6 +75,7 @@ impl ScratchPlan {
             let rows = input.map_or(0, |value| capacity.rows(graph.values[value.index()].rows));
             plan.add(graph, &node.op, input, rows);
             plan.thread.add(&node.op, &capacity, options, threads);
+            plan.splits.add(&node.op, options, threads);
         }
         Ok(plan)
     }
@@ -111,6 +115,7 @@ impl ScratchPlan {
         elements
             .saturating_mul(size_of::<f32>() as u64)
             .saturating_add(thread)
+            .saturating_add(self.splits.bytes())
             .saturating_add(self.buffers.bytes())
             .saturating_add(Q8Buffer::bytes(rows, columns) as u64)
     }

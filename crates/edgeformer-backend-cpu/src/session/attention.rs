@@ -7,7 +7,7 @@ use edgeformer_core::SequenceId;
 use edgeformer_core::graph::{CacheSlot, RowKind, Value};
 
 use super::attend::{
-    Attend, Block, KeyForm, Record, Scoring, View, blocks_of, sink_blocks_of, turn_back,
+    Attend, Block, KeyForm, Record, Scoring, View, blocks_of, splits_of, turn_back,
 };
 use super::rows::StepRows;
 use super::run::Executor;
@@ -15,9 +15,9 @@ use super::scratch::ThreadScratch;
 use super::sight::Sight;
 use super::tiles::{Places, QueryTile, head_columns, query_tiles, tiles_of};
 use super::watch::{Bound, Gather, Watch};
-use crate::cache::PagedCache;
+use crate::cache::{KvRun, PagedCache};
 use crate::kernels::{ColumnsMut, Kernels};
-use crate::program::{Jobs, QueryRope};
+use crate::program::{Jobs, QueryRope, SplitJobs};
 
 /// Scores times widths that one thread does faster than it can wake another.
 const WORTH_SHARING: usize = 1 << 16;
@@ -25,6 +25,12 @@ const WORTH_SHARING: usize = 1 << 16;
 /// One kind of attention over cached keys.
 pub(super) trait Attention: Sync {
     fn jobs(&self) -> &Jobs;
+
+    /// How contexts are shared out where there are few jobs.
+    fn split_jobs(&self) -> SplitJobs;
+
+    /// Whether loading and delivering are products, which threads had better share.
+    fn projects(&self) -> bool;
 
     fn scoring(&self) -> Scoring;
 
@@ -93,7 +99,7 @@ impl Executor<'_> {
         }
     }
 
-    fn shared(&self, attention: &impl Attention) -> Shared<'_> {
+    pub(super) fn shared(&self, attention: &impl Attention) -> Shared<'_> {
         let frequencies = attention
             .rope()
             .map_or(&[][..], |(rope, _)| &self.scratch.ropes[rope.table].frequencies);
@@ -118,8 +124,11 @@ impl Executor<'_> {
         let jobs = attention.jobs();
         let width = self.memory.width(output);
         let worthwhile = out.len() * self.longest_span(kind) >= WORTH_SHARING;
-        let mut rest = out;
         let compact = self.memory.is_compact(output);
+        if worthwhile && self.shares_contexts(attention, kind, output) {
+            return self.attend_splits(attention, kind, output, out);
+        }
+        let mut rest = out;
         let tiles = query_tiles(self.rows, kind, compact, jobs.rows).flat_map(|tile| {
             let (own, others) = std::mem::take(&mut rest).split_at_mut(tile.rows * width);
             rest = others;
@@ -200,7 +209,7 @@ impl<A: Attention> Job<'_, A> {
         let queries = self.tile.rows * jobs.heads;
         self.attention.load(&self.tile, self.block, scratch);
         self.look(&mut scratch.views);
-        let form = self.key_form();
+        let form = self.shared.key_form(self.attention.slot());
         let behind_gap = scratch.views.iter().any(|view| view.sinks > 0);
         if behind_gap {
             self.turn(scratch);
@@ -209,29 +218,44 @@ impl<A: Attention> Job<'_, A> {
         scratch.queries.prepare(self.shared.kernels, form, queries, jobs.key_dim);
         let chosen = self.choose_pages(scratch);
 
-        let ThreadScratch { queries: room, turned, views, sums, recorded, choice, .. } = scratch;
+        let ThreadScratch {
+            queries: room,
+            turned,
+            views,
+            sums,
+            scores,
+            part,
+            recorded,
+            choice,
+            ..
+        } = scratch;
         sums.begin(queries, jobs.value_dim);
         let seen = seen_by_any(views);
         let stride = recorded.len() / jobs.queries().max(1);
         let base = seen.start;
         let record = gather.is_some().then(|| Record { scores: recorded, stride, base });
+        let kernels = self.shared.kernels;
         let mut attend = Attend {
-            kernels: self.shared.kernels,
-            jobs,
+            kernels,
             scoring: self.attention.scoring(),
+            value_dim: jobs.value_dim,
             views,
             queries: room.rows(form, queries, jobs.key_dim),
             turned: turned.rows(form, if behind_gap { queries } else { 0 }, jobs.key_dim),
             pages: chosen.then(|| choice.view(self.shared.cache.page_tokens(), jobs.heads)),
-            sums,
-            first: 0,
+            scores,
             record,
         };
-        if behind_gap {
-            self.blocks(0..self.shared.sight.sinks, true, |block| attend.meet(&block));
+        let mut part = part.view(queries, jobs.value_dim);
+        let sinks = if behind_gap { self.shared.sight.sinks } else { 0 };
+        for (positions, turned) in [(0..sinks, true), (seen, false)] {
+            for (first, positions) in splits_of(positions) {
+                let blocks = || self.blocks(positions.clone(), turned);
+                attend.part(first..positions.end, blocks, &mut part);
+                sums.fold(kernels, 0, &part, jobs.value_dim);
+            }
         }
-        self.blocks(seen.clone(), false, |block| attend.meet(&block));
-        let Attend { sums, record, .. } = attend;
+        let record = attend.record;
         if let Some((gather, mut record)) = gather.zip(record) {
             for (query, view) in views.iter().enumerate() {
                 let weights = record.weights(self.shared.kernels, sums, query, view);
@@ -243,30 +267,15 @@ impl<A: Attention> Job<'_, A> {
 
     /// What each query sees.
     fn look(&self, views: &mut Vec<View>) {
-        let Shared { sight, cache, evicting, .. } = self.shared;
-        let (jobs, slot) = (self.attention.jobs(), self.attention.slot());
-        let sequence = self.sequence();
+        let &Jobs { heads, .. } = self.attention.jobs();
         let kv_head = self.attention.kv_head(self.block);
-        let oldest = if evicting { cache.oldest(slot, kv_head, sequence) } else { 0 };
+        let heads = self.block * heads..(self.block + 1) * heads;
         views.clear();
-        for query in 0..self.tile.rows * jobs.heads {
-            let position = self.tile.position + query / jobs.heads;
-            let head = self.block * jobs.heads + query % jobs.heads;
-            let window = sight.window(slot, head);
-            let from = window.map_or(0, |window| (position + 1).saturating_sub(window));
-            let from = from.max(self.bound.map_or(oldest, |bound| bound.from(position)));
-            let sinks = sight.sinks.min(from);
-            views.push(View { position, from, to: position + 1, sinks });
-        }
+        self.shared.look(self.attention.slot(), &self.tile, (heads, kv_head), self.bound, views);
     }
 
     fn sequence(&self) -> SequenceId {
         self.shared.rows.spans()[self.tile.span].sequence
-    }
-
-    fn key_form(&self) -> KeyForm {
-        let (cache, slot) = (self.shared.cache, self.attention.slot());
-        KeyForm { block: cache.key_block(slot), rotation: cache.rotation(slot) }
     }
 
     /// Fills `scratch.turned` with the queries, turned back by their gaps.
@@ -298,22 +307,59 @@ impl<A: Attention> Job<'_, A> {
         true
     }
 
-    /// Calls `meet` with the blocks of keys at `positions`, in order.
-    fn blocks(&self, positions: Range<usize>, sinks: bool, mut meet: impl FnMut(Block<'_>)) {
-        let cache = self.shared.cache;
-        let (slot, page_tokens) = (self.attention.slot(), cache.page_tokens());
-        let queries = self.tile.position..self.tile.position + self.tile.rows;
+    /// The blocks of keys at `positions`, in order.
+    fn blocks(&self, positions: Range<usize>, turned: bool) -> impl Iterator<Item = Block<'_>> {
         let head = self.attention.kv_head(self.block);
-        let meet = &mut meet;
-        for mut run in cache.runs(slot, head, self.sequence(), positions, queries) {
-            if self.attention.values_are_keys() {
-                run.values = run.keys;
-            }
-            match sinks {
-                true => sink_blocks_of(run, page_tokens).for_each(&mut *meet),
-                false => blocks_of(run, page_tokens).for_each(&mut *meet),
-            }
+        self.shared.blocks(self.attention, &self.tile, head, positions, turned)
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// Appends what the queries of a tile see of a key-value head: row by row, those of `heads`.
+    pub fn look(
+        &self,
+        slot: CacheSlot,
+        tile: &QueryTile,
+        (heads, kv_head): (Range<usize>, usize),
+        bound: Option<Bound>,
+        views: &mut Vec<View>,
+    ) {
+        let sequence = self.rows.spans()[tile.span].sequence;
+        let oldest = if self.evicting { self.cache.oldest(slot, kv_head, sequence) } else { 0 };
+        let sinks = self.sight.sinks;
+        for position in tile.position..tile.position + tile.rows {
+            views.extend(heads.clone().map(|head| {
+                let window = self.sight.window(slot, head);
+                let from = window.map_or(0, |window| (position + 1).saturating_sub(window));
+                let from = from.max(bound.map_or(oldest, |bound| bound.from(position)));
+                View { position, from, to: position + 1, sinks: sinks.min(from) }
+            }));
         }
+    }
+
+    pub fn key_form(&self, slot: CacheSlot) -> KeyForm {
+        KeyForm { block: self.cache.key_block(slot), rotation: self.cache.rotation(slot) }
+    }
+
+    /// The blocks of a head's keys at `positions`, in order, in the forms that queries of a tile
+    /// see.
+    pub fn blocks(
+        &self,
+        attention: &impl Attention,
+        tile: &QueryTile,
+        head: usize,
+        positions: Range<usize>,
+        turned: bool,
+    ) -> impl Iterator<Item = Block<'a>> {
+        let cache = self.cache;
+        let queries = tile.position..tile.position + tile.rows;
+        let sequence = self.rows.spans()[tile.span].sequence;
+        let values_are_keys = attention.values_are_keys();
+        let runs = cache.runs(attention.slot(), head, sequence, positions, queries);
+        runs.flat_map(move |run| {
+            let values = if values_are_keys { run.keys } else { run.values };
+            blocks_of(KvRun { values, ..run }, cache.page_tokens(), turned)
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use edgeformer_core::Rows;
 use edgeformer_core::graph::{self, Value};
 
-use super::attend::{Attend, Block, KeyForm, Scoring, View, blocks_of};
+use super::attend::{Attend, KeyForm, Scoring, View, blocks_of, splits_of};
 use super::attention::{lock, seen_by_any};
 use super::grouped::{deliver_sums, load_queries};
 use super::run::Executor;
@@ -54,24 +54,30 @@ impl Executor<'_> {
             let form = KeyForm::default();
             let mut attend = Attend {
                 kernels,
-                jobs: &jobs,
                 scoring,
+                value_dim: jobs.value_dim,
                 views: &scratch.views,
                 queries: scratch.queries.rows(form, queries, jobs.key_dim),
                 turned: scratch.turned.rows(form, 0, jobs.key_dim),
                 pages: None,
-                sums: &mut scratch.sums,
-                first: 0,
+                scores: &mut scratch.scores,
                 record: None,
             };
-            let run = KvRun {
-                first: seen.start,
-                len: seen.len(),
-                keys: head_rows(k, span.start + seen.start, head, jobs.key_dim),
-                values: head_rows(v, span.start + seen.start, head, jobs.value_dim),
-                seen_by: 0..usize::MAX,
-            };
-            blocks_of(run, usize::MAX).for_each(|block: Block<'_>| attend.meet(&block));
+            let mut part = scratch.part.view(queries, jobs.value_dim);
+            for (first, seen) in splits_of(seen) {
+                let blocks = || {
+                    let run = KvRun {
+                        first: seen.start,
+                        len: seen.len(),
+                        keys: head_rows(k, span.start + seen.start, head, jobs.key_dim),
+                        values: head_rows(v, span.start + seen.start, head, jobs.value_dim),
+                        seen_by: 0..usize::MAX,
+                    };
+                    blocks_of(run, usize::MAX, false)
+                };
+                attend.part(first..seen.end, blocks, &mut part);
+                scratch.sums.fold(kernels, 0, &part, jobs.value_dim);
+            }
             scratch.sums.finish(kernels, 0..queries, jobs.value_dim);
             deliver_sums(&tile, scratch, &Places::InOrder, &mut out);
         });

@@ -9,7 +9,7 @@ use super::run::Executor;
 use super::scratch::ThreadScratch;
 use super::tiles::{Places, QueryTile, slice};
 use crate::kernels::ColumnsMut;
-use crate::program::{Jobs, QueryRope};
+use crate::program::{Jobs, QueryRope, SplitJobs};
 
 impl Executor<'_> {
     pub(super) fn attention(
@@ -59,6 +59,14 @@ struct Grouped<'a> {
 impl Attention for Grouped<'_> {
     fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    fn split_jobs(&self) -> SplitJobs {
+        SplitJobs::grouped(self.attention)
+    }
+
+    fn projects(&self) -> bool {
+        false
     }
 
     fn scoring(&self) -> Scoring {

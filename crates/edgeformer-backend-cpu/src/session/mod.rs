@@ -6,7 +6,7 @@
 //! - `embed`, `elementwise`, `columns`, `linear`, `rope`, `pooling`, `experts`: one family of ops each
 //! - `sight`: how far queries see; `tiles`: rows cut into tiles
 //! - `attend`: scores, softmax, weighted sum
-//! - `attention`: what all kinds have in common; `grouped`, `latent`, `both_sides`: the kinds
+//! - `attention`: what all kinds have in common; `splits`: contexts that threads share; `grouped`, `latent`, `both_sides`: the kinds
 //! - `watch`: sessions that look at where attention goes; `cache`: pages and what they learn
 
 mod attend;
@@ -27,6 +27,7 @@ mod rows;
 mod run;
 mod scratch;
 mod sight;
+mod splits;
 #[cfg(test)]
 mod tests;
 mod tiles;

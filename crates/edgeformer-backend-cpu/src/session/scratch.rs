@@ -5,7 +5,9 @@ use edgeformer_core::{Error, Result};
 
 use super::attend::{PageChoice, QueryRoom, Sums, View};
 use crate::kernels::{Q8Buffer, Q8Rows};
-use crate::program::{CpuProgram, ExpertRoom, KEYS, ScratchPlan, ThreadRoom};
+use crate::program::{
+    CpuProgram, ExpertRoom, SPLIT, ScratchPlan, SplitRoom, ThreadRoom, query_scales,
+};
 
 /// Memory that a step works in, besides values and cache.
 pub(super) struct Scratch {
@@ -16,6 +18,8 @@ pub(super) struct Scratch {
     pub experts: ExpertScratch,
     /// One a thread; never contended.
     pub threads: Vec<Mutex<ThreadScratch>>,
+    /// Never contended.
+    pub splits: Mutex<SplitScratch>,
 }
 
 /// How far positions turn.
@@ -48,11 +52,25 @@ pub(super) struct ThreadScratch {
     /// What each query sees.
     pub views: Vec<View>,
     pub sums: Sums,
+    /// [`SPLIT`] for each query of a job.
+    pub scores: Vec<f32>,
+    /// What each query of a job gets of a split.
+    pub part: Sums,
     /// Scores that are kept for those who watch, a row a query.
     pub recorded: Vec<f32>,
     pub choice: PageChoice,
     pub expanded: Vec<f32>,
     pub row: Vec<f32>,
+}
+
+/// What threads that share a context work in: see [`SplitRoom`].
+pub(super) struct SplitScratch {
+    /// Those of all heads, key-value head by key-value head.
+    pub queries: QueryRoom,
+    pub views: Vec<View>,
+    /// Split by split, what the queries of each key-value head get.
+    pub parts: Sums,
+    pub sums: Sums,
 }
 
 /// What a mixture of experts works in: see [`ExpertRoom`].
@@ -90,6 +108,7 @@ impl Scratch {
             threads: (0..program.crews.most())
                 .map(|_| Ok(Mutex::new(ThreadScratch::new(&plan.thread)?)))
                 .collect::<Result<_>>()?,
+            splits: Mutex::new(SplitScratch::new(&plan.splits)?),
         })
     }
 
@@ -106,22 +125,21 @@ impl Scratch {
         let ropes: usize = self.ropes.iter().map(|turns| size_of_val(&turns.values[..])).sum();
         let threads: usize = self.threads.iter().map(thread).sum();
         let latent = size_of_val(&self.latent_rows[..]);
-        (floats + lists + ropes + threads + latent + self.quantized.buffer.allocated()) as u64
+        let splits = self.splits.lock().unwrap().bytes();
+        (floats + lists + ropes + threads + splits + latent + self.quantized.buffer.allocated())
+            as u64
     }
 }
 
 impl ThreadScratch {
     fn new(room: &ThreadRoom) -> Result<Self> {
         Ok(Self {
-            queries: QueryRoom::new(room)?,
-            turned: if room.turned { QueryRoom::new(room)? } else { QueryRoom::default() },
+            queries: QueryRoom::new(room.queries)?,
+            turned: if room.turned { QueryRoom::new(room.queries)? } else { QueryRoom::default() },
             views: Vec::with_capacity(room.count),
-            sums: Sums {
-                scores: zeros(room.count * KEYS)?,
-                largest: zeros(room.summed)?,
-                totals: zeros(room.summed)?,
-                values: zeros(room.sums)?,
-            },
+            sums: Sums::new(room.summed, room.sums)?,
+            scores: zeros(room.count * SPLIT)?,
+            part: Sums::new(room.count, room.part)?,
             recorded: zeros(room.recorded)?,
             choice: PageChoice {
                 chosen: vec![false; room.pages * room.count],
@@ -135,19 +153,47 @@ impl ThreadScratch {
 
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        let Sums { scores, largest, totals, values } = &self.sums;
-        let floats = [scores, largest, totals, values, &self.recorded, &self.expanded, &self.row];
+        let floats = [&self.scores, &self.recorded, &self.expanded, &self.row];
         let floats: usize = floats.map(|part| size_of_val(&part[..])).iter().sum();
+        let sums = self.sums.bytes() + self.part.bytes();
         let queries: usize = [&self.queries, &self.turned].map(QueryRoom::bytes).iter().sum();
         let ranked = self.choice.ranked.capacity() * size_of::<(f32, u32)>();
-        floats + queries + size_of_val(&self.choice.chosen[..]) + ranked
+        floats + sums + queries + size_of_val(&self.choice.chosen[..]) + ranked
+    }
+}
+
+impl SplitScratch {
+    fn new(room: &SplitRoom) -> Result<Self> {
+        Ok(Self {
+            queries: QueryRoom::new(room.queries)?,
+            views: Vec::with_capacity(room.count),
+            parts: Sums::new(room.count * room.parts, room.sums * room.parts)?,
+            sums: Sums::new(room.count, room.sums)?,
+        })
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.queries.bytes() + self.parts.bytes() + self.sums.bytes()
+    }
+}
+
+impl Sums {
+    fn new(queries: usize, values: usize) -> Result<Self> {
+        let (largest, totals) = (zeros(queries)?, zeros(queries)?);
+        Ok(Self { largest, totals, values: zeros(values)? })
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        [&self.largest, &self.totals, &self.values].map(|part| size_of_val(&part[..])).iter().sum()
     }
 }
 
 impl QueryRoom {
-    fn new(room: &ThreadRoom) -> Result<Self> {
-        let (codes, scales) = (vec![0; room.queries], zeros(room.query_scales())?);
-        Ok(Self { floats: zeros(room.queries)?, codes, scales })
+    fn new(elements: usize) -> Result<Self> {
+        let (codes, scales) = (vec![0; elements], zeros(query_scales(elements))?);
+        Ok(Self { floats: zeros(elements)?, codes, scales })
     }
 
     #[cfg(test)]

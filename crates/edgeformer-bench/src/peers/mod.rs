@@ -3,6 +3,8 @@
 //! An engine loads a model and hands a [`Runner`] to whoever measures. Each run has a process of
 //! its own, so that memory and time to load are the engine's.
 
+#[cfg(feature = "peer-candle")]
+mod candle;
 mod edgeformer;
 #[cfg(feature = "peer-llama-cpp")]
 mod llama_cpp;
@@ -17,7 +19,7 @@ use crate::{Error, Result};
 pub const OURS: &str = "edgeformer";
 
 /// Engines that can be built in as peers, each with the cargo feature that does it.
-pub const PEERS: [(&str, &str); 1] = [("llama.cpp", "peer-llama-cpp")];
+pub const PEERS: [(&str, &str); 2] = [("llama.cpp", "peer-llama-cpp"), ("candle", "peer-candle")];
 
 /// Tokens of a step while a prompt is read: what llama-bench calls `n_ubatch`, and its default.
 pub const CHUNK: usize = 512;
@@ -81,6 +83,8 @@ impl Engine {
             edgeformer::ENGINE,
             #[cfg(feature = "peer-llama-cpp")]
             llama_cpp::ENGINE,
+            #[cfg(feature = "peer-candle")]
+            candle::ENGINE,
         ]
     }
 
@@ -120,7 +124,7 @@ mod tests {
     fn engines_that_are_not_there_are_told_with_what_to_do() {
         assert_eq!(Engine::named(OURS).unwrap().name, OURS);
         let problem = Engine::named("llama.c").unwrap_err().to_string();
-        assert_eq!(problem, "unknown peer \"llama.c\", known are llama.cpp");
+        assert_eq!(problem, "unknown peer \"llama.c\", known are llama.cpp, candle");
         for (name, feature) in PEERS {
             match Engine::named(name) {
                 Ok(engine) => assert_eq!(engine.name, name),

@@ -5,11 +5,13 @@ use super::{Sequence, portable};
 
 cpufeatures::new!(has_avx2, "avx2", "fma");
 
-/// Independent sums: more than an instruction's latency times how many start in a cycle.
-const SUMS: usize = 8;
-/// Weights and activations, whose products are the sums.
+/// Weights and activations that are multiplied with each other, and how many products that are: as
+/// many as registers allow.
 const WEIGHTS: usize = 4;
-const ACTIVATIONS: usize = SUMS / WEIGHTS;
+const ACTIVATIONS: usize = 2;
+const PRODUCTS: usize = WEIGHTS * ACTIVATIONS;
+/// Sums that VNNI adds to: more than its latency times how many start in a cycle.
+const SUMS: usize = 16;
 
 /// The sequences of the AVX2 kernels and, where the machine has it, VNNI's; `None` without AVX2.
 pub(super) fn sequences() -> Option<Vec<Sequence>> {
@@ -19,23 +21,23 @@ pub(super) fn sequences() -> Option<Vec<Sequence>> {
     // SAFETY: the machine has AVX2 and FMA, as was just asked.
     let fma = |rounds| unsafe { fma(rounds) };
     // SAFETY: as above.
-    let exact = |rounds| unsafe { exact(rounds) };
+    let exact = |rounds| unsafe { integers::<1>(rounds) };
     // SAFETY: as above.
-    let paired = |rounds| unsafe { paired(rounds) };
+    let paired = |rounds| unsafe { integers::<2>(rounds) };
     // SAFETY: as above.
-    let sixteen = |rounds| unsafe { sixteen(rounds) };
-    let sums = SUMS as u64;
+    let sixteen = |rounds| unsafe { integers::<8>(rounds) };
+    let operations = 2 * 32 * PRODUCTS as u64;
     let mut sequences = vec![
         Sequence { name: "f32 fma", operations: 2 * 12 * 8, run: fma },
-        Sequence { name: "int8 exact maddubs", operations: 2 * 32 * sums, run: exact },
-        Sequence { name: "int8 paired maddubs", operations: 2 * 32 * 2 * sums, run: paired },
-        Sequence { name: "int8 maddubs in 16 bits", operations: 2 * 32 * 8 * sums, run: sixteen },
+        Sequence { name: "int8 exact maddubs", operations, run: exact },
+        Sequence { name: "int8 paired maddubs", operations, run: paired },
+        Sequence { name: "int8 maddubs in 16 bits", operations, run: sixteen },
     ];
     // `cpufeatures` does not know VNNI.
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
         // SAFETY: the machine has AVX-512 with VNNI, as was just asked.
         let vnni = |rounds| unsafe { vnni(rounds) };
-        let operations = 2 * 64 * 2 * sums;
+        let operations = 2 * 64 * SUMS as u64;
         sequences.push(Sequence { name: "int8 vpdpbusd", operations, run: vnni });
     }
     Some(sequences)
@@ -80,54 +82,40 @@ fn fma(rounds: u64) -> f64 {
     total
 }
 
-/// Bytes in 32 bits, each product exact whatever its factors: `maddubs`, `madd`, `add`.
+/// Every weight (3) with every activation (5) by `maddubs`; `GROUP` of the results are added up in
+/// 16 bits, then widened by `madd` and added to a sum.
+///
+/// Alone they are exact whatever the factors (2 * 127 * 127 fills 16 bits); two need weights of at
+/// most 6 bits, eight of at most 4 (8 * 2 * 15 * 127 = 30,480).
 #[target_feature(enable = "avx2")]
-fn exact(rounds: u64) -> f64 {
-    integers(rounds, |sum, weights, activations| {
-        let pairs = _mm256_maddubs_epi16(weights, activations);
-        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-    })
-}
-
-/// Two products added up in 16 bits before they are widened.
-#[target_feature(enable = "avx2")]
-fn paired(rounds: u64) -> f64 {
-    integers(rounds, |sum, weights, activations| {
-        let first = _mm256_maddubs_epi16(weights, activations);
-        let second = _mm256_maddubs_epi16(opaque(weights), activations);
-        let pairs = _mm256_add_epi16(first, second);
-        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-    })
-}
-
-/// Eight products added up in 16 bits, as 4-bit weights allow over a block of 32.
-#[target_feature(enable = "avx2")]
-fn sixteen(rounds: u64) -> f64 {
-    integers(rounds, |sum, mut weights, activations| {
-        let mut pairs = _mm256_maddubs_epi16(weights, activations);
-        for _ in 1..8 {
-            weights = opaque(weights);
-            pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights, activations));
-        }
-        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-    })
-}
-
-/// Every weight (3) with every activation (5), by `step`, into a sum of its own.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn integers(rounds: u64, step: impl Fn(__m256i, __m256i, __m256i) -> __m256i) -> f64 {
-    let mut sums = [_mm256_setzero_si256(); SUMS];
+fn integers<const GROUP: usize>(rounds: u64) -> f64 {
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_si256(); PRODUCTS];
     let mut weights = [_mm256_set1_epi8(3); WEIGHTS];
     let mut activations = [_mm256_set1_epi8(5); ACTIVATIONS];
     for _ in 0..rounds {
-        weights = weights.map(|weight| opaque(weight));
-        activations = activations.map(|activation| opaque(activation));
-        for (at, sum) in sums.iter_mut().enumerate() {
-            *sum = step(*sum, weights[at % WEIGHTS], activations[at / WEIGHTS]);
+        // No closures over vectors in the standard library's functions: those are compiled without
+        // AVX2, and nothing of it is inlined into them.
+        for weight in &mut weights {
+            *weight = opaque(*weight);
+        }
+        for activation in &mut activations {
+            *activation = opaque(*activation);
+        }
+        for first in (0..PRODUCTS).step_by(GROUP) {
+            let mut pairs = _mm256_setzero_si256();
+            for at in first..first + GROUP {
+                let (weight, activation) = (weights[at % WEIGHTS], activations[at / WEIGHTS]);
+                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weight, activation));
+            }
+            sums[first] = _mm256_add_epi32(sums[first], _mm256_madd_epi16(pairs, ones));
         }
     }
-    sums.into_iter().map(|sum| lanes(sum).iter().map(|&lane| f64::from(lane)).sum::<f64>()).sum()
+    let mut total = 0.0;
+    for sum in sums {
+        total += lanes(sum).iter().map(|&lane| f64::from(lane)).sum::<f64>();
+    }
+    total
 }
 
 #[target_feature(enable = "avx2")]
@@ -141,7 +129,7 @@ fn lanes(sum: __m256i) -> [i32; 8] {
 /// Four products of bytes and their sum in one instruction, 16 sums of 16 lanes.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn vnni(rounds: u64) -> f64 {
-    let mut sums = [_mm512_setzero_si512(); 2 * SUMS];
+    let mut sums = [_mm512_setzero_si512(); SUMS];
     let (weights, activations) = (_mm512_set1_epi8(3), _mm512_set1_epi8(5));
     for _ in 0..rounds {
         for sum in &mut sums {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cache::KvRun;
 use crate::kernels::KvRows;
-use crate::program::KEYS;
+use crate::program::{KEYS, SPLIT};
 
 /// What a query sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,7 @@ impl View {
 }
 
 /// Keys and values of neighbouring positions.
+#[derive(Clone)]
 pub(crate) struct Block<'a> {
     /// The first position.
     pub first: usize,
@@ -52,20 +53,25 @@ impl Block<'_> {
     }
 }
 
-/// Cuts a run into blocks of at most [`KEYS`] keys that begin at fixed places of a page.
-pub(crate) fn blocks_of(run: KvRun<'_>, page_tokens: usize) -> impl Iterator<Item = Block<'_>> {
-    cut(run, page_tokens, false)
+/// Cuts positions where splits of the context begin. Every part comes with where its split begins.
+pub(crate) fn splits_of(
+    positions: Range<usize>,
+) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
+    let splits = positions.start / SPLIT..positions.end.div_ceil(SPLIT);
+    let parts = splits.map(move |split| {
+        let first = split * SPLIT;
+        (first, positions.start.max(first)..positions.end.min(first + SPLIT))
+    });
+    parts.filter(|(_, part)| !part.is_empty())
 }
 
-/// The same of a run of sinks.
-pub(crate) fn sink_blocks_of(
+/// Cuts a run, of sinks if it is to be `turned`, into blocks of at most [`KEYS`] keys that begin at
+/// fixed places of a page.
+pub(crate) fn blocks_of(
     run: KvRun<'_>,
     page_tokens: usize,
+    turned: bool,
 ) -> impl Iterator<Item = Block<'_>> {
-    cut(run, page_tokens, true)
-}
-
-fn cut(run: KvRun<'_>, page_tokens: usize, turned: bool) -> impl Iterator<Item = Block<'_>> {
     let KvRun { first, len, keys, values, seen_by } = run;
     let mut next = first;
     std::iter::from_fn(move || {
@@ -105,13 +111,26 @@ mod tests {
     #[test]
     fn blocks_begin_at_fixed_places() {
         let data: Vec<f32> = (150..300).map(|i| i as f32).collect();
-        let blocks: Vec<_> = blocks_of(run(150, &data), 1000).collect();
+        let blocks: Vec<_> = blocks_of(run(150, &data), 1000, false).collect();
         let places: Vec<_> = blocks.iter().map(|block| (block.first, block.len)).collect();
         assert_eq!(places, [(150, 42), (192, 64), (256, 44)]);
         let KvRows::F32 { data, .. } = blocks[1].keys else { panic!("another format") };
         assert_eq!(data[0], 192.0);
-        let places: Vec<_> = blocks_of(run(97, &[0.0; 95]), 96).map(|b| (b.first, b.len)).collect();
+        let blocks = blocks_of(run(97, &[0.0; 95]), 96, false);
+        let places: Vec<_> = blocks.map(|block| (block.first, block.len)).collect();
         assert_eq!(places, [(97, 63), (160, 32)]);
+    }
+
+    #[test]
+    fn splits_begin_at_fixed_positions() {
+        let splits: Vec<_> = splits_of(SPLIT - 3..2 * SPLIT + 1).collect();
+        let expected = [
+            (0, SPLIT - 3..SPLIT),
+            (SPLIT, SPLIT..2 * SPLIT),
+            (2 * SPLIT, 2 * SPLIT..2 * SPLIT + 1),
+        ];
+        assert_eq!(splits, expected);
+        assert_eq!(splits_of(7..7).count(), 0);
     }
 
     #[test]

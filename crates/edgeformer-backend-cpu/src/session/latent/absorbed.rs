@@ -10,7 +10,7 @@ use super::super::scratch::ThreadScratch;
 use super::super::tiles::{Places, QueryTile, head_columns};
 use super::Latent;
 use crate::kernels::{Activations, ColumnsMut, Kernels};
-use crate::program::{Jobs, QueryRope};
+use crate::program::{Jobs, QueryRope, SplitJobs};
 
 /// The attention of one op.
 pub(super) struct Absorbed<'a> {
@@ -27,6 +27,14 @@ pub(super) struct Absorbed<'a> {
 impl Attention for Absorbed<'_> {
     fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    fn split_jobs(&self) -> SplitJobs {
+        SplitJobs::absorbed(self.latent.attention)
+    }
+
+    fn projects(&self) -> bool {
+        true
     }
 
     fn scoring(&self) -> Scoring {

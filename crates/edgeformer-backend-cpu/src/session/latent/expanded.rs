@@ -69,7 +69,7 @@ impl Executor<'_> {
             let seen = window.map_or(0, |window| (first + 1).saturating_sub(window))..end;
             let positions = first..end;
             for run in cache.runs(slot, 0, own.sequence, seen, positions) {
-                for block in blocks_of(run, cache.page_tokens()) {
+                for block in blocks_of(run, cache.page_tokens(), false) {
                     head.meet(&block, tiles(), &mut scratch);
                 }
             }
@@ -117,17 +117,20 @@ impl Head<'_> {
             let form = KeyForm::default();
             let mut attend = Attend {
                 kernels: self.kernels,
-                jobs: &self.jobs,
                 scoring: Scoring { scale: self.latent.attention.scale, soft_cap: None },
+                value_dim: self.jobs.value_dim,
                 views: &scratch.views,
                 queries: scratch.queries.rows(form, tile.rows, self.jobs.key_dim),
                 turned: scratch.queries.rows(form, 0, self.jobs.key_dim),
                 pages: None,
-                sums: &mut scratch.sums,
-                first,
+                scores: &mut scratch.scores,
                 record: None,
             };
-            attend.meet(&block);
+            let mut part = scratch.part.view(tile.rows, self.jobs.value_dim);
+            let positions = block.first..block.first + block.len;
+            let blocks = || std::iter::once(block.clone());
+            attend.part(positions, blocks, &mut part);
+            scratch.sums.fold(self.kernels, first, &part, self.jobs.value_dim);
             first += tile.rows;
         }
     }

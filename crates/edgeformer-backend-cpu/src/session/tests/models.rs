@@ -117,11 +117,12 @@ fn feed_forward(graph: &mut GraphBuilder, x: Value, layer: usize) -> Result<Valu
     graph.linear(inner, &format!("blk.{layer}.ffn_down"), WIDTH, false)
 }
 
-fn graph(parts: Parts) -> Result<Graph> {
+/// `positions` is what its position table knows, two of them before the first.
+fn graph(parts: Parts, positions: usize) -> Result<Graph> {
     let input = GraphInput::Tokens { vocabulary: VOCABULARY, context: 64 };
     let mut graph = GraphBuilder::new("miniature", input);
     let mut x = graph.embed("token_embd.weight", WIDTH, 2.0)?;
-    x = graph.position(x, "position_embd.weight", 70, 2)?;
+    x = graph.position(x, "position_embd.weight", positions, 2)?;
     for layer in 0..2 {
         let normed = graph.rms_norm(x, &format!("blk.{layer}.attn_norm"), 1e-6, 0.0)?;
         let seen = match parts.latent {
@@ -165,7 +166,16 @@ pub fn weights(graph: &Graph, format: Format) -> Weights {
 
 /// A decoder of two layers.
 pub fn decoder(parts: Parts) -> Arc<Model> {
-    let graph = graph(parts).unwrap();
+    with_positions(parts, 70)
+}
+
+/// A decoder that knows 1100 positions.
+pub fn long_decoder(parts: Parts) -> Arc<Model> {
+    with_positions(parts, 1102)
+}
+
+fn with_positions(parts: Parts, positions: usize) -> Arc<Model> {
+    let graph = graph(parts, positions).unwrap();
     let weights = weights(&graph, parts.format);
     Arc::new(Model { graph, weights })
 }

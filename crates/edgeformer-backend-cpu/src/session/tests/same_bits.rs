@@ -2,9 +2,10 @@
 
 use edgeformer_core::{LatentForm, Outputs, Session, SessionOptions, Step, Want};
 
-use super::models::{Parts, VOCABULARY, decoder};
+use super::models::{Parts, VOCABULARY, decoder, long_decoder};
 use super::*;
 use crate::kernels::Isa;
+use crate::program::SPLIT;
 
 fn tokens(count: usize, seed: u32) -> Vec<u32> {
     (0..count as u32).map(|i| (i * 17 + seed * 5 + i * i) % VOCABULARY as u32).collect()
@@ -68,6 +69,50 @@ fn threads_and_chunks_change_no_bit() {
                         "{isa}, {parts:?}, {threads} threads, {chunk} a chunk"
                     );
                 }
+            }
+        }
+    }
+}
+
+/// The logits of `answer`, fed in chunks behind a prompt.
+fn behind_prompt(
+    session: &mut dyn Session,
+    (prompt, answer): (&[u32], &[u32]),
+    chunk: usize,
+) -> Vec<f32> {
+    let sequence = session.cache().create().unwrap();
+    let mut outputs = Outputs::default();
+    let spans = [text(sequence, prompt, Want::Nothing)];
+    session.run(&Step { spans: &spans }, &mut outputs).unwrap();
+    let mut all = Vec::new();
+    for part in answer.chunks(chunk) {
+        let spans = [text(sequence, part, Want::All)];
+        session.run(&Step { spans: &spans }, &mut outputs).unwrap();
+        all.extend_from_slice(outputs.rows().data());
+    }
+    all
+}
+
+#[test]
+fn sharing_a_context_changes_no_bit() {
+    // So long that even a single row is worth sharing.
+    let tokens = tokens(4 * SPLIT + 20, 1);
+    let (prompt, answer) = tokens.split_at(4 * SPLIT - 4);
+    for isa in Isa::available().into_iter().map(Isa::name) {
+        for (parts, options, form) in cases().filter(|(parts, ..)| !parts.experts) {
+            let model = long_decoder(parts);
+            let (context, chunk) = (tokens.len(), tokens.len());
+            let options =
+                SessionOptions { latent_form: form, context, chunk, output_rows: chunk, ..options };
+            let mut alone = open_with(Some(isa), &model, 1, &options);
+            let expected = in_chunks(alone.as_mut(), &tokens, chunk);
+            for (threads, chunk) in [(1, 1), (2, 1), (3, 2), (5, 3)] {
+                let mut session = open_with(Some(isa), &model, threads, &options);
+                let got = behind_prompt(session.as_mut(), (prompt, answer), chunk);
+                assert!(
+                    got == expected[prompt.len() * VOCABULARY..],
+                    "{isa}, {parts:?}, {form:?}, {threads} threads, {chunk} a chunk"
+                );
             }
         }
     }

@@ -102,12 +102,19 @@ impl Tile<'_> {
     /// the panel's first key for the first query.
     #[target_feature(enable = "avx2,fma,f16c")]
     fn add_all<const C: usize>(&self, weights: &[f32], sums: &mut [f32]) {
-        for (index, sums) in sums.chunks_mut(TILE * self.width).enumerate() {
-            let weights = &weights[index * TILE * self.weights_stride..];
+        let queries = sums.len() / self.width;
+        // Four queries are two and two: the chains of a single one would wait for additions.
+        let in_tiles = if queries % TILE == 1 { queries.saturating_sub(TILE + 1) } else { queries };
+        let (sums, rest) = sums.split_at_mut(in_tiles / TILE * TILE * self.width);
+        for (index, sums) in sums.chunks_exact_mut(TILE * self.width).enumerate() {
+            self.add::<C, TILE>(&weights[index * TILE * self.weights_stride..], sums);
+        }
+        let first = in_tiles / TILE * TILE;
+        for (index, sums) in rest.chunks_mut(2 * self.width).enumerate() {
+            let weights = &weights[(first + index * 2) * self.weights_stride..];
             match sums.len() / self.width {
                 1 => self.add::<C, 1>(weights, sums),
-                2 => self.add::<C, 2>(weights, sums),
-                _ => self.add::<C, TILE>(weights, sums),
+                _ => self.add::<C, 2>(weights, sums),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod accumulate;
 mod codes;
+mod crosswise;
 mod decode;
 mod hadamard;
 mod scores;

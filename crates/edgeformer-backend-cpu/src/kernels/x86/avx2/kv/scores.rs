@@ -1,12 +1,14 @@
 //! Products of queries with keys.
 //!
-//! The loops, from the outside: 4 keys, 2 or 3 queries, columns. A tile keeps eight lanes for
+//! Several queries meet 8-bit keys in long blocks as [`crosswise`] says, all others like this. The
+//! loops, from the outside: 4 keys, 2 or 3 queries, columns. A tile keeps eight lanes for
 //! each of its pairs.
 
 use std::arch::x86_64::*;
 
 use super::super::vector::LANES;
 use super::codes::{Codes, Q4, Q8};
+use super::crosswise;
 use super::decode::{Element, end};
 use crate::kernels::Queries;
 use crate::kernels::kv::KvRows;
@@ -88,6 +90,13 @@ pub(super) fn scores(
     out: &mut [f32],
     out_stride: usize,
 ) {
+    if let KvRows::Q8 { codes, scales, stride, block: crosswise::BLOCK } = keys
+        && crosswise::is_worthwhile(queries)
+    {
+        let keys = crosswise::Keys { codes, scales, stride };
+        // SAFETY: the machine has the features; `Kernels::scores` checked queries, keys and blocks.
+        return unsafe { crosswise::scores(queries, keys, count, out, out_stride) };
+    }
     let out = Out { scores: out, stride: out_stride, queries: queries.len(), keys: count };
     // SAFETY: the machine has the features; `Kernels::scores` checked queries, keys and blocks.
     unsafe {
