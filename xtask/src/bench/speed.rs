@@ -26,7 +26,7 @@ pub struct Speed {
     formats: Vec<String>,
     /// What is timed: ppN (a prompt of N tokens), tgN (N tokens are written), either with @dD
     /// (behind D tokens of context), ppN+tgM (both in one figure)
-    /// [default: pp128,pp512,pp2048,tg128,tg32@d2048,tg32@d8192]
+    /// (default: pp128, pp512, pp2048, tg128, tg32@d2048, tg32@d8192)
     #[arg(long, value_delimiter = ',')]
     cases: Vec<Case>,
     /// Numbers of threads [default: 1 and all cores]
