@@ -25,6 +25,7 @@ mod decode;
 mod kernel;
 mod layout;
 mod pack;
+#[cfg(target_arch = "x86_64")]
 mod token;
 
 pub use decode::decode_row;
@@ -32,7 +33,10 @@ pub use kernel::PackedKernel;
 pub use layout::{PANEL_ROWS, PanelLayout};
 pub use pack::pack_panel;
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use layout::{BLOCK, LINE, SUPER};
+#[cfg(target_arch = "x86_64")]
 pub(super) use token::Token;
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use super::q8::GROUP;

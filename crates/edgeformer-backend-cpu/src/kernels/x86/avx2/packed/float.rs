@@ -140,22 +140,28 @@ fn tile<const T: usize>(weights: &[Lanes], tokens: [&[f32]; T], sums: &mut [Lane
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn matmul_one<F: Widen>(panels: &[u8], panel_bytes: usize, x: &[f32], out: &mut [f32]) {
-    let streams = panels.chunks(STREAMS * panel_bytes).zip(out.chunks_mut(STREAMS * PANEL_ROWS));
-    for (panels, out) in streams {
+    let count = panels.len() / panel_bytes;
+    let length = count / STREAMS;
+    let mut put = |index: usize, sums: &Lanes| {
+        let end = out.len().min((index + 1) * PANEL_ROWS);
+        store(sums, &mut out[index * PANEL_ROWS..end]);
+    };
+    for index in 0..length {
         // SAFETY: this function runs, so the machine has the features.
-        unsafe {
-            if panels.len() == STREAMS * panel_bytes {
-                multiply_streams::<F, STREAMS>(panels, panel_bytes, x, out);
-            } else {
-                for (panel, out) in panels.chunks(panel_bytes).zip(out.chunks_mut(PANEL_ROWS)) {
-                    multiply_streams::<F, 1>(panel, panel_bytes, x, out);
-                }
-            }
-        }
+        let sums = unsafe {
+            multiply_streams::<F, STREAMS>(&panels[index * panel_bytes..], length * panel_bytes, x)
+        };
+        sums.iter().enumerate().for_each(|(stream, sums)| put(index + stream * length, sums));
+    }
+    for index in STREAMS * length..count {
+        // SAFETY: this function runs, so the machine has the features.
+        let [sums] =
+            unsafe { multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0 * panel_bytes, x) };
+        put(index, &sums);
     }
 }
 
-/// `P` panels side by side.
+/// The products of `P` panels, `stride` bytes apart.
 ///
 /// # Safety
 /// The machine has AVX2, FMA and F16C.
@@ -163,11 +169,10 @@ fn matmul_one<F: Widen>(panels: &[u8], panel_bytes: usize, x: &[f32], out: &mut 
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn multiply_streams<F: Widen, const P: usize>(
     panels: &[u8],
-    panel_bytes: usize,
+    stride: usize,
     x: &[f32],
-    out: &mut [f32],
-) {
-    assert!(panels.len() >= P * panel_bytes && panel_bytes >= x.len() * PANEL_ROWS * F::BYTES);
+) -> [Lanes; P] {
+    assert!(panels.len() >= (P - 1) * stride + x.len() * PANEL_ROWS * F::BYTES, "bytes of panels");
     let mut sums = [[_mm256_setzero_ps(); 2]; P];
     for (group, x) in x.chunks(COLUMNS).enumerate() {
         let mut lanes = [[_mm256_setzero_ps(); 2]; P];
@@ -176,8 +181,7 @@ unsafe fn multiply_streams<F: Widen, const P: usize>(
             let offset = (group * COLUMNS + column) * PANEL_ROWS * F::BYTES;
             for (panel, lanes) in lanes.iter_mut().enumerate() {
                 // SAFETY: there are `P` panels, each with as many columns as `x` has.
-                let weights =
-                    unsafe { load::<F>(panels.as_ptr().add(panel * panel_bytes + offset)) };
+                let weights = unsafe { load::<F>(panels.as_ptr().add(panel * stride + offset)) };
                 lanes[0] = _mm256_fmadd_ps(weights[0], x, lanes[0]);
                 lanes[1] = _mm256_fmadd_ps(weights[1], x, lanes[1]);
             }
@@ -186,7 +190,5 @@ unsafe fn multiply_streams<F: Widen, const P: usize>(
             *sums = [_mm256_add_ps(sums[0], lanes[0]), _mm256_add_ps(sums[1], lanes[1])];
         }
     }
-    for (sums, out) in sums.iter().zip(out.chunks_mut(PANEL_ROWS)) {
-        store(sums, out);
-    }
+    sums
 }

@@ -1,7 +1,7 @@
 //! One token.
 //!
-//! Several panels are read side by side: as many streams let a core take more of the memory's
-//! bandwidth than one does.
+//! Panels are read in several streams, each panel after panel: so a core takes more of the memory's
+//! bandwidth than along one.
 
 use std::arch::x86_64::*;
 
@@ -10,11 +10,16 @@ use super::dot::{Excess, add_block, ones};
 use super::scales::Scaling;
 use super::{Panel, Panels, ROWS};
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::{GROUP, PANEL_ROWS, Token};
+use crate::kernels::packed::{GROUP, LINE, PANEL_ROWS, Token};
 use crate::kernels::x86::avx2::vector;
 
 /// Panels that are read at the same time.
 const STREAMS: usize = 2;
+/// Bytes that a stream is asked for ahead of their use.
+const AHEAD: usize = 1024;
+
+/// The lanes of both halves of a panel, with the one token.
+type Lanes = [[[__m256; 1]; 1]; 2];
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -24,32 +29,35 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     out: &mut [f32],
 ) {
     let token = Token::new(x, 0);
-    for (index, out) in out.chunks_mut(STREAMS * PANEL_ROWS).enumerate() {
-        let first = index * STREAMS;
+    let length = panels.len() / STREAMS;
+    for index in 0..length {
+        let place = |stream: usize| index + stream * length;
+        let streams = std::array::from_fn(|stream| panels.get(place(stream)));
         // SAFETY: the panels and the token have so many blocks.
-        unsafe {
-            if first + STREAMS <= panels.len() {
-                let streams = std::array::from_fn(|stream| panels.get(first + stream));
-                multiply::<B, S, OFFSET, STREAMS>(streams, panels.blocks, token, out);
-            } else {
-                multiply::<B, S, OFFSET, 1>([panels.get(first)], panels.blocks, token, out);
-            }
+        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(&streams, panels.blocks, token) };
+        for (stream, lanes) in lanes.iter().enumerate() {
+            store(lanes, place(stream), out);
         }
+    }
+    for index in STREAMS * length..panels.len() {
+        // SAFETY: as above.
+        let [lanes] =
+            unsafe { multiply::<B, S, OFFSET, 1>(&[panels.get(index)], panels.blocks, token) };
+        store(&lanes, index, out);
     }
 }
 
-/// Multiplies `P` panels of `blocks` blocks with the token.
+/// The products of `P` panels of `blocks` blocks with the token.
 ///
 /// # Safety
 /// The panels and the token have so many blocks.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
-    panels: [Panel; P],
+    panels: &[Panel; P],
     blocks: usize,
     token: Token,
-    out: &mut [f32],
-) {
+) -> [Lanes; P] {
     let mut lanes = [[[[_mm256_setzero_ps()]; 1]; 2]; P];
     let ones = ones();
     for first in (0..blocks).step_by(GROUP) {
@@ -60,11 +68,14 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
         };
         for index in 0..GROUP.min(blocks - first) {
             for (panel, lanes) in panels.iter().zip(&mut lanes) {
+                // SAFETY: the panel has the block.
+                let block = unsafe { panel.block::<B>(first + index) };
+                fetch::<B>(block);
                 for (half, lanes) in lanes.iter_mut().enumerate() {
                     // SAFETY: the panel and the token have the block; this function runs, so the
                     // machine has the features.
                     unsafe {
-                        let codes = [B::codes(panel.block::<B>(first + index), half)];
+                        let codes = [B::codes(block, half)];
                         let scales = [S::scales(panel.scales, first + index, half)];
                         add_block::<B, S, OFFSET, 1, 1>(
                             &codes, &scales, &token, &excess, index, ones, lanes,
@@ -74,7 +85,25 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
             }
         }
     }
-    for ([[lanes]], out) in lanes.as_flattened().iter().zip(out.chunks_mut(ROWS)) {
+    lanes
+}
+
+/// Asks for the codes that follow in the stream. A hint, which may point anywhere.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fetch<B: Bits>(block: *const u8) {
+    for line in 0..B::LINES {
+        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line * LINE).cast());
+    }
+}
+
+/// Writes the results of panel `index`, as far as there is room.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store(lanes: &Lanes, index: usize, out: &mut [f32]) {
+    let end = out.len().min((index + 1) * PANEL_ROWS);
+    let halves = out[index * PANEL_ROWS..end].chunks_mut(ROWS);
+    for ([[lanes]], out) in lanes.iter().zip(halves) {
         vector::store_some(*lanes, out);
     }
 }

@@ -161,28 +161,32 @@ fn tile<const T: usize>(weights: &[__m512], tokens: [&[f32]; T], sums: &mut [__m
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn matmul_one<F: Widen>(panels: &[u8], panel_bytes: usize, x: &[f32], out: &mut [f32]) {
-    let streams = panels.chunks(STREAMS * panel_bytes).zip(out.chunks_mut(STREAMS * PANEL_ROWS));
-    for (panels, out) in streams {
-        if panels.len() == STREAMS * panel_bytes {
-            multiply_streams::<F, STREAMS>(panels, panel_bytes, x, out);
-            continue;
-        }
-        for (panel, out) in panels.chunks(panel_bytes).zip(out.chunks_mut(PANEL_ROWS)) {
-            multiply_streams::<F, 1>(panel, panel_bytes, x, out);
-        }
+    let count = panels.len() / panel_bytes;
+    let length = count / STREAMS;
+    let mut put = |index: usize, sums: &__m512| {
+        let end = out.len().min((index + 1) * PANEL_ROWS);
+        store(*sums, &mut out[index * PANEL_ROWS..end]);
+    };
+    for index in 0..length {
+        let sums =
+            multiply_streams::<F, STREAMS>(&panels[index * panel_bytes..], length * panel_bytes, x);
+        sums.iter().enumerate().for_each(|(stream, sums)| put(index + stream * length, sums));
+    }
+    for index in STREAMS * length..count {
+        let [sums] = multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0 * panel_bytes, x);
+        put(index, &sums);
     }
 }
 
-/// `P` panels side by side.
+/// The products of `P` panels, `stride` bytes apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn multiply_streams<F: Widen, const P: usize>(
     panels: &[u8],
-    panel_bytes: usize,
+    stride: usize,
     x: &[f32],
-    out: &mut [f32],
-) {
-    assert!(panels.len() >= P * panel_bytes && panel_bytes >= x.len() * PANEL_ROWS * F::BYTES);
+) -> [__m512; P] {
+    assert!(panels.len() >= (P - 1) * stride + x.len() * PANEL_ROWS * F::BYTES, "bytes of panels");
     let mut sums = [_mm512_setzero_ps(); P];
     for (group, x) in x.chunks(COLUMNS).enumerate() {
         let mut lanes = [_mm512_setzero_ps(); P];
@@ -192,8 +196,7 @@ fn multiply_streams<F: Widen, const P: usize>(
             for (panel, lanes) in lanes.iter_mut().enumerate() {
                 // SAFETY: there are `P` panels, each with as many columns as `x` has; this
                 // function runs, so the machine has AVX-512 F.
-                let weights =
-                    unsafe { F::widen(panels.as_ptr().add(panel * panel_bytes + offset)) };
+                let weights = unsafe { F::widen(panels.as_ptr().add(panel * stride + offset)) };
                 *lanes = _mm512_fmadd_ps(weights, x, *lanes);
             }
         }
@@ -201,7 +204,5 @@ fn multiply_streams<F: Widen, const P: usize>(
             *sum = _mm512_add_ps(*sum, lanes);
         }
     }
-    for (&sum, out) in sums.iter().zip(out.chunks_mut(PANEL_ROWS)) {
-        store(sum, out);
-    }
+    sums
 }

@@ -1,19 +1,24 @@
 //! One token.
 //!
-//! Several panels are read side by side: as many streams let a core take more of the memory's
-//! bandwidth than one does.
+//! Panels are read in several streams, each panel after panel: so a core takes more of the memory's
+//! bandwidth than along one.
 
 use std::arch::x86_64::*;
 
 use super::codes::Bits;
 use super::dot::{Excess, add_block};
 use super::scales::Scaling;
-use super::{Panel, Panels, store};
+use super::{Panel, Panels};
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::{GROUP, PANEL_ROWS, Token};
+use crate::kernels::packed::{GROUP, LINE, PANEL_ROWS, Token};
 
 /// Panels that are read at the same time.
-const STREAMS: usize = 2;
+const STREAMS: usize = 4;
+/// Bytes that a stream is asked for ahead of their use.
+const AHEAD: usize = 1024;
+
+/// The lanes of a panel, with the one token.
+type Lanes = [__m512; 1];
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -23,32 +28,35 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     out: &mut [f32],
 ) {
     let token = Token::new(x, 0);
-    for (index, out) in out.chunks_mut(STREAMS * PANEL_ROWS).enumerate() {
-        let first = index * STREAMS;
+    let length = panels.len() / STREAMS;
+    for index in 0..length {
+        let place = |stream: usize| index + stream * length;
+        let streams = std::array::from_fn(|stream| panels.get(place(stream)));
         // SAFETY: the panels and the token have so many blocks.
-        unsafe {
-            if first + STREAMS <= panels.len() {
-                let streams = std::array::from_fn(|stream| panels.get(first + stream));
-                multiply::<B, S, OFFSET, STREAMS>(streams, panels.blocks, token, out);
-            } else {
-                multiply::<B, S, OFFSET, 1>([panels.get(first)], panels.blocks, token, out);
-            }
+        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(&streams, panels.blocks, token) };
+        for (stream, lanes) in lanes.iter().enumerate() {
+            store(lanes, place(stream), out);
         }
+    }
+    for index in STREAMS * length..panels.len() {
+        // SAFETY: as above.
+        let [lanes] =
+            unsafe { multiply::<B, S, OFFSET, 1>(&[panels.get(index)], panels.blocks, token) };
+        store(&lanes, index, out);
     }
 }
 
-/// Multiplies `P` panels of `blocks` blocks with the token.
+/// The products of `P` panels of `blocks` blocks with the token.
 ///
 /// # Safety
 /// The panels and the token have so many blocks.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
-    panels: [Panel; P],
+    panels: &[Panel; P],
     blocks: usize,
     token: Token,
-    out: &mut [f32],
-) {
+) -> [Lanes; P] {
     let mut lanes = [[_mm512_setzero_ps()]; P];
     for first in (0..blocks).step_by(GROUP) {
         // SAFETY: the token has block `first`, a multiple of eight.
@@ -61,14 +69,31 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
                 // SAFETY: the panel and the token have the block; this function runs, so the
                 // machine has the features.
                 unsafe {
-                    let codes = B::codes(panel.block::<B>(first + index));
+                    let block = panel.block::<B>(first + index);
+                    fetch::<B>(block);
+                    let codes = B::codes(block);
                     let scales = S::scales(panel.scales, first + index);
                     add_block::<S, OFFSET, 1>(&codes, &scales, &[token], &[excess], index, lanes);
                 }
             }
         }
     }
-    for ([lanes], out) in lanes.into_iter().zip(out.chunks_mut(PANEL_ROWS)) {
-        store(lanes, out);
+    lanes
+}
+
+/// Asks for the codes that follow in the stream. A hint, which may point anywhere.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn fetch<B: Bits>(block: *const u8) {
+    for line in 0..B::LINES {
+        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line * LINE).cast());
     }
+}
+
+/// Writes the results of panel `index`, as far as there is room.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn store([lanes]: &Lanes, index: usize, out: &mut [f32]) {
+    let end = out.len().min((index + 1) * PANEL_ROWS);
+    super::store(*lanes, &mut out[index * PANEL_ROWS..end]);
 }
