@@ -15,19 +15,21 @@ pub fn decode_row(layout: &PanelLayout, panel: &[u8], row: usize, out: &mut [f32
     assert!(row < PANEL_ROWS, "row {row} of a panel");
     assert_eq!(panel.len(), layout.panel_bytes(), "bytes of a panel");
     assert_eq!(out.len(), layout.columns(), "columns");
-    let (codes, scales) = panel.split_at(layout.code_bytes());
     match layout.format() {
-        Format::F32 => column_by_column(codes, row, out, f32::from_le_bytes),
+        Format::F32 => column_by_column(panel, row, out, f32::from_le_bytes),
         Format::F16 => {
-            column_by_column(codes, row, out, |bytes| f16::from_le_bytes(bytes).to_f32())
+            column_by_column(panel, row, out, |bytes| f16::from_le_bytes(bytes).to_f32())
         }
         Format::BF16 => {
-            column_by_column(codes, row, out, |bytes| bf16::from_le_bytes(bytes).to_f32());
+            column_by_column(panel, row, out, |bytes| bf16::from_le_bytes(bytes).to_f32());
         }
         format => {
-            let panel = Panel { format, codes, scales };
-            for (index, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
-                panel.decode_block(index, row, out);
+            for (group, out) in out.chunks_mut(SUPER).enumerate() {
+                let (codes, scales) = layout.group(group);
+                let group = BlockGroup { format, codes: &panel[codes], scales: &panel[scales] };
+                for (index, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
+                    group.decode_block(index, row, out);
+                }
             }
         }
     }
@@ -45,8 +47,8 @@ fn column_by_column<const N: usize>(
     }
 }
 
-/// A panel of a quantized format.
-struct Panel<'a> {
+/// A group of blocks of a quantized format.
+struct BlockGroup<'a> {
     format: Format,
     codes: &'a [u8],
     scales: &'a [u8],
@@ -59,7 +61,7 @@ struct Group {
     plus: f32,
 }
 
-impl Panel<'_> {
+impl BlockGroup<'_> {
     fn decode_block(&self, index: usize, row: usize, out: &mut [f32; BLOCK]) {
         let codes = self.codes_of(index, row);
         let groups = self.groups_of(index, row);
@@ -101,29 +103,25 @@ impl Panel<'_> {
             f16::from_le_bytes([self.scales[at], self.scales[at + 1]]).to_f32()
         };
         let byte = |offset: usize| self.scales[offset + row];
-        let (of_super, part) = (index / (SUPER / BLOCK), index % (SUPER / BLOCK));
         match self.format {
             Format::Q4_1 | Format::Q5_1 => {
                 [Group { scale: half(64 * index), plus: half(64 * index + 32) }; 2]
             }
             Format::Q4K | Format::Q5K => {
-                let start = of_super * (64 + 8 * 32);
-                let block = start + 64 + 32 * part;
-                let scale = half(start) * f32::from(byte(block));
-                [Group { scale, plus: -(half(start + 32) * f32::from(byte(block + 16))) }; 2]
+                let block = 64 + 32 * index;
+                let scale = half(0) * f32::from(byte(block));
+                [Group { scale, plus: -(half(32) * f32::from(byte(block + 16))) }; 2]
             }
             Format::Q6K => {
-                let start = of_super * (32 + 8 * 32);
                 let group = |at: usize| {
-                    let code = byte(start + 32 + 32 * part + 16 * at).cast_signed();
-                    Group { scale: half(start) * f32::from(code), plus: -0.0 }
+                    let code = byte(32 + 32 * index + 16 * at).cast_signed();
+                    Group { scale: half(0) * f32::from(code), plus: -0.0 }
                 };
                 [group(0), group(1)]
             }
             Format::Iq4Xs => {
-                let start = of_super * (32 + 8 * 16);
-                let code = byte(start + 32 + 16 * part).cast_signed();
-                [Group { scale: half(start) * f32::from(code), plus: -0.0 }; 2]
+                let code = byte(32 + 16 * index).cast_signed();
+                [Group { scale: half(0) * f32::from(code), plus: -0.0 }; 2]
             }
             _ => [Group { scale: half(32 * index), plus: -0.0 }; 2],
         }

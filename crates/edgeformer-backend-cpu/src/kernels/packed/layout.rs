@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use edgeformer_core::Format;
 
 /// Rows of a panel.
@@ -6,7 +8,7 @@ pub const PANEL_ROWS: usize = 16;
 pub(in crate::kernels) const LINE: usize = 4 * PANEL_ROWS;
 /// Columns of a block.
 pub(in crate::kernels) const BLOCK: usize = 32;
-/// Columns of a super-block.
+/// Columns of a group of blocks: a super-block, for formats that have them.
 pub(in crate::kernels) const SUPER: usize = 256;
 
 /// Where the parts of a panel lie, for rows of some columns in a format.
@@ -27,6 +29,12 @@ struct Parts {
 }
 
 impl Parts {
+    /// Bytes of a group of so many blocks.
+    fn bytes(&self, blocks: usize) -> usize {
+        let scales = self.of_super + blocks * self.of_block;
+        blocks * self.lines * LINE + scales.next_multiple_of(LINE)
+    }
+
     /// `None` for formats that have no panels.
     fn of(format: Format) -> Option<Self> {
         let [lines, of_block, of_super] = match format {
@@ -64,20 +72,27 @@ impl PanelLayout {
         self.columns
     }
 
-    /// Bytes of the codes of a panel: what comes before the scales.
-    pub(in crate::kernels) fn code_bytes(&self) -> usize {
-        match Parts::of(self.format) {
-            Some(parts) => self.columns / BLOCK * parts.lines * LINE,
-            None => self.columns * PANEL_ROWS * self.format.block_bytes(),
-        }
+    /// Groups of blocks in a panel of a quantized format.
+    pub(super) fn groups(&self) -> usize {
+        self.columns.div_ceil(SUPER)
+    }
+
+    /// Where the codes and the scales of a group lie in a panel.
+    pub(super) fn group(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let Some(parts) = Parts::of(self.format) else { return (0..0, 0..0) };
+        let start = index * parts.bytes(SUPER / BLOCK);
+        let blocks = (self.columns / BLOCK - index * (SUPER / BLOCK)).min(SUPER / BLOCK);
+        let codes = start + blocks * parts.lines * LINE;
+        (start..codes, codes..start + parts.bytes(blocks))
     }
 
     /// Bytes of a panel, whole lines.
     pub fn panel_bytes(&self) -> usize {
-        let scales = Parts::of(self.format).map_or(0, |parts| {
-            self.columns / BLOCK * parts.of_block + self.columns / SUPER * parts.of_super
-        });
-        (self.code_bytes() + scales).next_multiple_of(LINE)
+        if self.format.is_float() {
+            let bytes = self.columns * PANEL_ROWS * self.format.block_bytes();
+            return bytes.next_multiple_of(LINE);
+        }
+        self.group(self.groups() - 1).1.end
     }
 
     /// Bytes that `rows` rows take, the last panel filled up.

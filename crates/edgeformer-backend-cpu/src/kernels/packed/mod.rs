@@ -1,7 +1,8 @@
 //! Weights in panels: sixteen rows interleaved, so that one vector holds the same columns of
 //! neighbouring rows, and a product needs no sum across lanes.
 //!
-//! A panel of a quantized format is its codes, block after block of 32 columns, then its scales.
+//! A panel of a quantized format is group after group of eight blocks of 32 columns (the last may
+//! have fewer): first the codes of the blocks, then their scales, filled up to a whole line.
 //! Codes come in *lines* of 64 bytes: four bytes a row, one cache line, always aligned. With `s`
 //! for four neighbouring columns (`s` = 0..8 in a block):
 //!
@@ -12,9 +13,10 @@
 //! | 6 | 4, then 2 | as 4 bits; in line `4 + h`, bits `2t` and up are the highest of `16h + 4t + j` |
 //! | 8 | 8 | line `s`: column `4s + j` |
 //!
-//! Codes stay as the file holds them, unsigned below 8 bits. Behind all blocks, for every
-//! super-block of 256 columns (of formats that have them) the sixteen shared f16 numbers, and for
-//! every block the sixteen scales, then the sixteen minima or the scales of its second half.
+//! Codes stay as the file holds them, unsigned below 8 bits. Scales are the sixteen shared f16
+//! numbers of a super-block, for formats that have them, and for every block the sixteen scales,
+//! then the sixteen minima or the scales of its second half. So a product reads a matrix from its
+//! first byte to its last.
 //!
 //! A panel of a float format is column after column, sixteen elements each.
 //!

@@ -6,16 +6,16 @@ mod super_blocks;
 
 use edgeformer_core::Format;
 
-use super::layout::{LINE, PANEL_ROWS, PanelLayout};
+use super::layout::{LINE, PANEL_ROWS, PanelLayout, SUPER};
 
-/// Where the parts of a panel are written.
-struct PanelMut<'a> {
+/// Where a group of blocks is written.
+struct GroupMut<'a> {
     /// Lines of codes.
     lines: &'a mut [[u8; LINE]],
     scales: &'a mut [u8],
 }
 
-impl PanelMut<'_> {
+impl GroupMut<'_> {
     /// Writes four codes of a row.
     fn put_codes(&mut self, line: usize, row: usize, codes: u32) {
         self.lines[line][4 * row..4 * row + 4].copy_from_slice(&codes.to_le_bytes());
@@ -45,35 +45,41 @@ pub fn pack_panel(layout: &PanelLayout, rows: &[u8], panel: &mut [u8]) {
     if count < PANEL_ROWS {
         panel.fill(0);
     }
-    let (codes, scales) = panel.split_at_mut(layout.code_bytes());
-    let panel = PanelMut { lines: codes.as_chunks_mut().0, scales };
     match layout.format() {
-        Format::F32 => interleave::<4>(rows, row_bytes, codes),
-        Format::F16 | Format::BF16 => interleave::<2>(rows, row_bytes, codes),
-        Format::Q4_0 | Format::Iq4Nl => pack(rows, row_bytes, panel, blocks::four_bits),
-        Format::Q4_1 => pack(rows, row_bytes, panel, blocks::four_bits_and_minimum),
-        Format::Q5_0 => pack(rows, row_bytes, panel, blocks::five_bits),
-        Format::Q5_1 => pack(rows, row_bytes, panel, blocks::five_bits_and_minimum),
-        Format::Q8_0 => pack(rows, row_bytes, panel, blocks::eight_bits),
-        Format::Q4K => pack(rows, row_bytes, panel, super_blocks::q4_k),
-        Format::Q5K => pack(rows, row_bytes, panel, super_blocks::q5_k),
-        Format::Q6K => pack(rows, row_bytes, panel, super_blocks::q6_k),
-        Format::Iq4Xs => pack(rows, row_bytes, panel, super_blocks::iq4_xs),
+        Format::F32 => interleave::<4>(rows, row_bytes, panel),
+        Format::F16 | Format::BF16 => interleave::<2>(rows, row_bytes, panel),
+        Format::Q4_0 | Format::Iq4Nl => pack(layout, rows, panel, blocks::four_bits),
+        Format::Q4_1 => pack(layout, rows, panel, blocks::four_bits_and_minimum),
+        Format::Q5_0 => pack(layout, rows, panel, blocks::five_bits),
+        Format::Q5_1 => pack(layout, rows, panel, blocks::five_bits_and_minimum),
+        Format::Q8_0 => pack(layout, rows, panel, blocks::eight_bits),
+        Format::Q4K => pack(layout, rows, panel, super_blocks::q4_k),
+        Format::Q5K => pack(layout, rows, panel, super_blocks::q5_k),
+        Format::Q6K => pack(layout, rows, panel, super_blocks::q6_k),
+        Format::Iq4Xs => pack(layout, rows, panel, super_blocks::iq4_xs),
         Format::Q2K | Format::Q3K => unreachable!("a layout exists only for formats with panels"),
     }
 }
 
-/// Packs rows block by block, or super-block by super-block: what is written stays together. `put`
-/// writes block `index` of row `row`.
+/// Packs rows group by group: what is written stays together. `put` writes block `index` of a
+/// group, of row `row`.
 fn pack<const BYTES: usize>(
+    layout: &PanelLayout,
     rows: &[u8],
-    row_bytes: usize,
-    mut panel: PanelMut<'_>,
-    put: impl Fn(&[u8; BYTES], usize, usize, &mut PanelMut<'_>),
+    panel: &mut [u8],
+    put: impl Fn(&[u8; BYTES], usize, usize, &mut GroupMut<'_>),
 ) {
-    for index in 0..row_bytes / BYTES {
-        for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
-            put(&bytes.as_chunks().0[index], index, row, &mut panel);
+    let blocks = SUPER / layout.format().block_len();
+    for group in 0..layout.groups() {
+        let (codes, scales) = layout.group(group);
+        let (codes, scales) = panel[codes.start..scales.end].split_at_mut(codes.len());
+        let mut part = GroupMut { lines: codes.as_chunks_mut().0, scales };
+        for (row, bytes) in rows.chunks_exact(layout.row_bytes()).enumerate() {
+            let all = bytes.as_chunks().0;
+            let own = &all[group * blocks..all.len().min((group + 1) * blocks)];
+            for (index, block) in own.iter().enumerate() {
+                put(block, index, row, &mut part);
+            }
         }
     }
 }

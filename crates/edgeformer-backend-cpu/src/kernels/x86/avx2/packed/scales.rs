@@ -4,9 +4,6 @@ use std::arch::x86_64::*;
 
 use super::ROWS;
 
-/// Blocks of a super-block.
-const BLOCKS: usize = 8;
-
 /// The scales of a block, a lane a row.
 #[derive(Clone, Copy)]
 pub(super) struct Scales {
@@ -18,16 +15,18 @@ pub(super) struct Scales {
 
 /// How scales are stored.
 pub(super) trait Scaling {
+    /// Bytes of the scales of eight blocks, whole lines.
+    const BYTES: usize;
     /// Whether a block has two scales.
     const HALVES: bool = false;
     /// Whether there are minima.
     const MINIMA: bool = false;
 
-    /// The scales of block `index`, of the first or the last eight rows.
+    /// The scales of block `index` of a group, of the first or the last eight rows.
     ///
     /// # Safety
-    /// The machine has AVX2, FMA and F16C; `scales` points to the scales of a panel that has such
-    /// a block; `half` is below two.
+    /// The machine has AVX2, FMA and F16C; `scales` points to the scales of a group that has
+    /// such a block; `half` is below two.
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales;
 }
 
@@ -41,6 +40,7 @@ fn symmetric(halves: [__m256; 2]) -> Scales {
 pub(super) struct OneScale;
 
 impl Scaling for OneScale {
+    const BYTES: usize = 256;
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
@@ -53,6 +53,7 @@ impl Scaling for OneScale {
 pub(super) struct ScaleAndMinimum;
 
 impl Scaling for ScaleAndMinimum {
+    const BYTES: usize = 512;
     const MINIMA: bool = true;
 
     #[inline]
@@ -69,18 +70,18 @@ impl Scaling for ScaleAndMinimum {
 pub(super) struct SuperBlock;
 
 impl Scaling for SuperBlock {
+    const BYTES: usize = 320;
     const MINIMA: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
-        let start = index / BLOCKS * (64 + BLOCKS * 32);
-        let block = start + 64 + index % BLOCKS * 32;
-        // SAFETY: every super-block has two times sixteen f16 numbers, then every block two times
+        let block = 64 + index * 32;
+        // SAFETY: a group begins with two times sixteen f16 numbers, then every block two times
         // sixteen bytes.
         unsafe {
-            let scale = _mm256_mul_ps(halves(scales, start, half), unsigned(scales, block, half));
-            let shared = halves(scales, start + 32, half);
+            let scale = _mm256_mul_ps(halves(scales, 0, half), unsigned(scales, block, half));
+            let shared = halves(scales, 32, half);
             let minimum = _mm256_mul_ps(shared, unsigned(scales, block + 16, half));
             let plus = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0));
             Scales { halves: [scale; 2], plus }
@@ -92,17 +93,17 @@ impl Scaling for SuperBlock {
 pub(super) struct Sixteenths;
 
 impl Scaling for Sixteenths {
+    const BYTES: usize = 320;
     const HALVES: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
-        let start = index / BLOCKS * (32 + BLOCKS * 32);
-        let block = start + 32 + index % BLOCKS * 32;
-        // SAFETY: every super-block has sixteen f16 numbers, then every block two times sixteen
+        let block = 32 + index * 32;
+        // SAFETY: a group begins with sixteen f16 numbers, then every block two times sixteen
         // bytes.
         unsafe {
-            let shared = halves(scales, start, half);
+            let shared = halves(scales, 0, half);
             symmetric([
                 _mm256_mul_ps(shared, signed(scales, block, half)),
                 _mm256_mul_ps(shared, signed(scales, block + 16, half)),
@@ -115,14 +116,13 @@ impl Scaling for Sixteenths {
 pub(super) struct Book256;
 
 impl Scaling for Book256 {
+    const BYTES: usize = 192;
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn scales(scales: *const u8, index: usize, half: usize) -> Scales {
-        let start = index / BLOCKS * (32 + BLOCKS * 16);
-        let block = start + 32 + index % BLOCKS * 16;
-        // SAFETY: every super-block has sixteen f16 numbers, then every block sixteen bytes.
-        let scale =
-            unsafe { _mm256_mul_ps(halves(scales, start, half), signed(scales, block, half)) };
+        let block = 32 + index * 16;
+        // SAFETY: a group begins with sixteen f16 numbers, then every block sixteen bytes.
+        let scale = unsafe { _mm256_mul_ps(halves(scales, 0, half), signed(scales, block, half)) };
         symmetric([scale; 2])
     }
 }

@@ -8,15 +8,13 @@ use std::arch::x86_64::*;
 use super::codes::Bits;
 use super::dot::{Excess, add_block, ones};
 use super::scales::Scaling;
-use super::{Panel, Panels, ROWS};
+use super::{Group, Panel, Panels, ROWS};
 use crate::kernels::Q8Rows;
 use crate::kernels::packed::{GROUP, LINE, PANEL_ROWS, Token};
 use crate::kernels::x86::avx2::vector;
 
 /// Panels that are read at the same time.
 const STREAMS: usize = 2;
-/// Bytes that a stream is asked for ahead of their use.
-const AHEAD: usize = 1024;
 
 /// The lanes of both halves of a panel, with the one token.
 type Lanes = [[[__m256; 1]; 1]; 2];
@@ -34,7 +32,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
         let place = |stream: usize| index + stream * length;
         let streams = std::array::from_fn(|stream| panels.get(place(stream)));
         // SAFETY: the panels and the token have so many blocks.
-        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(&streams, panels.blocks, token) };
+        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(streams, panels.blocks, token) };
         for (stream, lanes) in lanes.iter().enumerate() {
             store(lanes, place(stream), out);
         }
@@ -42,7 +40,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     for index in STREAMS * length..panels.len() {
         // SAFETY: as above.
         let [lanes] =
-            unsafe { multiply::<B, S, OFFSET, 1>(&[panels.get(index)], panels.blocks, token) };
+            unsafe { multiply::<B, S, OFFSET, 1>([panels.get(index)], panels.blocks, token) };
         store(&lanes, index, out);
     }
 }
@@ -54,7 +52,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
-    panels: &[Panel; P],
+    panels: [Panel; P],
     blocks: usize,
     token: Token,
 ) -> [Lanes; P] {
@@ -66,17 +64,20 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
             let token = token.after_blocks(first);
             ([token], [Excess::new::<S, OFFSET>(&token)])
         };
-        for index in 0..GROUP.min(blocks - first) {
-            for (panel, lanes) in panels.iter().zip(&mut lanes) {
-                // SAFETY: the panel has the block.
-                let block = unsafe { panel.block::<B>(first + index) };
-                fetch::<B>(block);
+        let count = GROUP.min(blocks - first);
+        // SAFETY: the panels have the group.
+        let groups = panels.map(|panel| unsafe { panel.group::<B, S>(first, count) });
+        for index in 0..count {
+            for (group, lanes) in groups.iter().zip(&mut lanes) {
+                // SAFETY: the group has the block.
+                let block = unsafe { group.block::<B>(index) };
+                fetch::<B, S>(*group, index);
                 for (half, lanes) in lanes.iter_mut().enumerate() {
-                    // SAFETY: the panel and the token have the block; this function runs, so the
+                    // SAFETY: the group and the token have the block; this function runs, so the
                     // machine has the features.
                     unsafe {
                         let codes = [B::codes(block, half)];
-                        let scales = [S::scales(panel.scales, first + index, half)];
+                        let scales = [S::scales(group.scales, index, half)];
                         add_block::<B, S, OFFSET, 1, 1>(
                             &codes, &scales, &token, &excess, index, ones, lanes,
                         );
@@ -88,12 +89,15 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
     lanes
 }
 
-/// Asks for the codes that follow in the stream. A hint, which may point anywhere.
+/// Asks for a part of the group that follows in the stream, an eighth for each block of this one. A
+/// hint, which may point anywhere.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fetch<B: Bits>(block: *const u8) {
-    for line in 0..B::LINES {
-        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line * LINE).cast());
+fn fetch<B: Bits, S: Scaling>(group: Group, index: usize) {
+    let lines = const { B::LINES + S::BYTES.div_ceil(GROUP * LINE) };
+    let next = group.codes.wrapping_add(GROUP * B::LINES * LINE + S::BYTES);
+    for line in index * lines..(index + 1) * lines {
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line * LINE).cast());
     }
 }
 

@@ -76,21 +76,23 @@ impl Unpacked {
         Self { codes: [[[codes; 8]; 2]; BLOCKS], scales: [[scales; 2]; BLOCKS] }
     }
 
-    /// Unpacks `count` blocks from block `first` on.
+    /// Unpacks the group of `count` blocks from block `first` on.
     ///
     /// # Safety
     /// The panel has these blocks.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
+        // SAFETY: the panel has the blocks.
+        let group = unsafe { panel.group::<B, S>(first, count) };
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
-            // SAFETY: the panel has block `first + index`; this function runs, so the machine has
+            // SAFETY: the group has block `index`; this function runs, so the machine has
             // the features.
             unsafe {
                 for half in 0..2 {
-                    codes[half] = B::codes(panel.block::<B>(first + index), half);
-                    scales[half] = S::scales(panel.scales, first + index, half);
+                    codes[half] = B::codes(group.block::<B>(index), half);
+                    scales[half] = S::scales(group.scales, index, half);
                 }
             }
         }

@@ -16,7 +16,7 @@ use self::codes::{Bits, Book, Eight, Five, Four, Six};
 use self::float::{Bf16, F16, F32};
 use self::scales::{Book256, OneScale, ScaleAndMinimum, Scaling, Sixteenths, SuperBlock};
 use crate::kernels::matmul::MatmulFn;
-use crate::kernels::packed::{BLOCK, LINE, PANEL_ROWS};
+use crate::kernels::packed::{BLOCK, GROUP, LINE, PANEL_ROWS};
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// The product for a format's panels, if it has them.
@@ -47,7 +47,7 @@ fn matmul_of<B: Bits, S: Scaling, const OFFSET: i32>(
     x: Q8Rows<'_>,
     out: &mut ColumnsMut<'_>,
 ) {
-    let panels = Panels::new::<B>(panels, out.columns().div_ceil(PANEL_ROWS), columns);
+    let panels = Panels::new(panels, out.columns().div_ceil(PANEL_ROWS), columns);
     match x.len() {
         1 => single::matmul::<B, S, OFFSET>(&panels, x, out.row_mut(0)),
         _ => tile::matmul::<B, S, OFFSET>(&panels, x, out),
@@ -58,17 +58,15 @@ fn matmul_of<B: Bits, S: Scaling, const OFFSET: i32>(
 struct Panels<'a> {
     bytes: &'a [u8],
     panel_bytes: usize,
-    /// Bytes of a panel's codes.
-    code_bytes: usize,
     /// Blocks of a row.
     blocks: usize,
 }
 
 impl<'a> Panels<'a> {
-    fn new<B: Bits>(bytes: &'a [u8], count: usize, columns: usize) -> Self {
+    fn new(bytes: &'a [u8], count: usize, columns: usize) -> Self {
         let blocks = columns / BLOCK;
         let panel_bytes = bytes.len() / count.max(1);
-        Self { bytes, panel_bytes, code_bytes: blocks * B::LINES * LINE, blocks }
+        Self { bytes, panel_bytes, blocks }
     }
 
     /// Number of panels.
@@ -78,22 +76,42 @@ impl<'a> Panels<'a> {
 
     fn get(&self, index: usize) -> Panel {
         let panel = &self.bytes[index * self.panel_bytes..][..self.panel_bytes];
-        Panel { codes: panel.as_ptr(), scales: panel[self.code_bytes..].as_ptr() }
+        Panel(panel.as_ptr())
     }
 }
 
-/// A panel's codes and scales.
+/// Where a panel begins.
 #[derive(Clone, Copy)]
-struct Panel {
+struct Panel(*const u8);
+
+/// Where the parts of a group of blocks begin.
+#[derive(Clone, Copy)]
+struct Group {
     codes: *const u8,
     scales: *const u8,
 }
 
 impl Panel {
+    /// The group of `count` blocks that begins with block `first`, a multiple of eight.
+    ///
+    /// # Safety
+    /// The panel has such a group.
+    #[inline]
+    unsafe fn group<B: Bits, S: Scaling>(self, first: usize, count: usize) -> Group {
+        // SAFETY: whole groups follow each other from the start of the panel; in each the codes
+        // come first.
+        unsafe {
+            let codes = self.0.add(first / GROUP * (GROUP * B::LINES * LINE + S::BYTES));
+            Group { codes, scales: codes.add(count * B::LINES * LINE) }
+        }
+    }
+}
+
+impl Group {
     /// Codes of block `index`.
     ///
     /// # Safety
-    /// The panel has such a block.
+    /// The group has such a block.
     #[inline]
     unsafe fn block<B: Bits>(self, index: usize) -> *const u8 {
         // SAFETY: blocks of `LINES` lines follow each other from the start.

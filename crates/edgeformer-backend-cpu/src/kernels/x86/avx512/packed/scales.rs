@@ -2,9 +2,6 @@
 
 use std::arch::x86_64::*;
 
-/// Blocks of a super-block.
-const BLOCKS: usize = 8;
-
 /// The scales of a block, a lane a row.
 #[derive(Clone, Copy)]
 pub(super) struct Scales {
@@ -16,16 +13,18 @@ pub(super) struct Scales {
 
 /// How scales are stored.
 pub(super) trait Scaling {
+    /// Bytes of the scales of eight blocks, whole lines.
+    const BYTES: usize;
     /// Whether a block has two scales.
     const HALVES: bool = false;
     /// Whether there are minima.
     const MINIMA: bool = false;
 
-    /// The scales of block `index`.
+    /// The scales of block `index` of a group.
     ///
     /// # Safety
-    /// The machine has AVX-512 F, BW and VNNI; `scales` points to the scales of a panel that has such
-    /// a block.
+    /// The machine has AVX-512 F, BW and VNNI; `scales` points to the scales of a group that has
+    /// such a block.
     unsafe fn scales(scales: *const u8, index: usize) -> Scales;
 }
 
@@ -39,6 +38,7 @@ fn symmetric(halves: [__m512; 2]) -> Scales {
 pub(super) struct OneScale;
 
 impl Scaling for OneScale {
+    const BYTES: usize = 256;
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn scales(scales: *const u8, index: usize) -> Scales {
@@ -51,6 +51,7 @@ impl Scaling for OneScale {
 pub(super) struct ScaleAndMinimum;
 
 impl Scaling for ScaleAndMinimum {
+    const BYTES: usize = 512;
     const MINIMA: bool = true;
 
     #[inline]
@@ -67,18 +68,18 @@ impl Scaling for ScaleAndMinimum {
 pub(super) struct SuperBlock;
 
 impl Scaling for SuperBlock {
+    const BYTES: usize = 320;
     const MINIMA: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn scales(scales: *const u8, index: usize) -> Scales {
-        let start = index / BLOCKS * (64 + BLOCKS * 32);
-        let block = start + 64 + index % BLOCKS * 32;
-        // SAFETY: every super-block has two times sixteen f16 numbers, then every block two times
+        let block = 64 + index * 32;
+        // SAFETY: a group begins with two times sixteen f16 numbers, then every block two times
         // sixteen bytes.
         unsafe {
-            let scale = _mm512_mul_ps(halves(scales, start), unsigned(scales, block));
-            let shared = halves(scales, start + 32);
+            let scale = _mm512_mul_ps(halves(scales, 0), unsigned(scales, block));
+            let shared = halves(scales, 32);
             let minimum = _mm512_mul_ps(shared, unsigned(scales, block + 16));
             Scales { halves: [scale; 2], plus: _mm512_sub_ps(_mm512_set1_ps(-0.0), minimum) }
         }
@@ -89,17 +90,17 @@ impl Scaling for SuperBlock {
 pub(super) struct Sixteenths;
 
 impl Scaling for Sixteenths {
+    const BYTES: usize = 320;
     const HALVES: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn scales(scales: *const u8, index: usize) -> Scales {
-        let start = index / BLOCKS * (32 + BLOCKS * 32);
-        let block = start + 32 + index % BLOCKS * 32;
-        // SAFETY: every super-block has sixteen f16 numbers, then every block two times sixteen
+        let block = 32 + index * 32;
+        // SAFETY: a group begins with sixteen f16 numbers, then every block two times sixteen
         // bytes.
         unsafe {
-            let shared = halves(scales, start);
+            let shared = halves(scales, 0);
             symmetric([
                 _mm512_mul_ps(shared, signed(scales, block)),
                 _mm512_mul_ps(shared, signed(scales, block + 16)),
@@ -112,13 +113,13 @@ impl Scaling for Sixteenths {
 pub(super) struct Book256;
 
 impl Scaling for Book256 {
+    const BYTES: usize = 192;
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn scales(scales: *const u8, index: usize) -> Scales {
-        let start = index / BLOCKS * (32 + BLOCKS * 16);
-        let block = start + 32 + index % BLOCKS * 16;
-        // SAFETY: every super-block has sixteen f16 numbers, then every block sixteen bytes.
-        let scale = unsafe { _mm512_mul_ps(halves(scales, start), signed(scales, block)) };
+        let block = 32 + index * 16;
+        // SAFETY: a group begins with sixteen f16 numbers, then every block sixteen bytes.
+        let scale = unsafe { _mm512_mul_ps(halves(scales, 0), signed(scales, block)) };
         symmetric([scale; 2])
     }
 }

@@ -8,14 +8,12 @@ use std::arch::x86_64::*;
 use super::codes::Bits;
 use super::dot::{Excess, add_block};
 use super::scales::Scaling;
-use super::{Panel, Panels};
+use super::{Group, Panel, Panels};
 use crate::kernels::Q8Rows;
 use crate::kernels::packed::{GROUP, LINE, PANEL_ROWS, Token};
 
 /// Panels that are read at the same time.
 const STREAMS: usize = 4;
-/// Bytes that a stream is asked for ahead of their use.
-const AHEAD: usize = 1024;
 
 /// The lanes of a panel, with the one token.
 type Lanes = [__m512; 1];
@@ -33,7 +31,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
         let place = |stream: usize| index + stream * length;
         let streams = std::array::from_fn(|stream| panels.get(place(stream)));
         // SAFETY: the panels and the token have so many blocks.
-        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(&streams, panels.blocks, token) };
+        let lanes = unsafe { multiply::<B, S, OFFSET, STREAMS>(streams, panels.blocks, token) };
         for (stream, lanes) in lanes.iter().enumerate() {
             store(lanes, place(stream), out);
         }
@@ -41,7 +39,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     for index in STREAMS * length..panels.len() {
         // SAFETY: as above.
         let [lanes] =
-            unsafe { multiply::<B, S, OFFSET, 1>(&[panels.get(index)], panels.blocks, token) };
+            unsafe { multiply::<B, S, OFFSET, 1>([panels.get(index)], panels.blocks, token) };
         store(&lanes, index, out);
     }
 }
@@ -53,7 +51,7 @@ pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
-    panels: &[Panel; P],
+    panels: [Panel; P],
     blocks: usize,
     token: Token,
 ) -> [Lanes; P] {
@@ -64,15 +62,18 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
             let token = token.after_blocks(first);
             (token, Excess::new::<S, OFFSET>(&token))
         };
-        for index in 0..GROUP.min(blocks - first) {
-            for (panel, lanes) in panels.iter().zip(&mut lanes) {
-                // SAFETY: the panel and the token have the block; this function runs, so the
+        let count = GROUP.min(blocks - first);
+        // SAFETY: the panels have the group.
+        let groups = panels.map(|panel| unsafe { panel.group::<B, S>(first, count) });
+        for index in 0..count {
+            for (group, lanes) in groups.iter().zip(&mut lanes) {
+                // SAFETY: the group and the token have the block; this function runs, so the
                 // machine has the features.
                 unsafe {
-                    let block = panel.block::<B>(first + index);
-                    fetch::<B>(block);
+                    let block = group.block::<B>(index);
+                    fetch::<B, S>(*group, index);
                     let codes = B::codes(block);
-                    let scales = S::scales(panel.scales, first + index);
+                    let scales = S::scales(group.scales, index);
                     add_block::<S, OFFSET, 1>(&codes, &scales, &[token], &[excess], index, lanes);
                 }
             }
@@ -81,12 +82,15 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
     lanes
 }
 
-/// Asks for the codes that follow in the stream. A hint, which may point anywhere.
+/// Asks for a part of the group that follows in the stream, an eighth for each block of this one. A
+/// hint, which may point anywhere.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn fetch<B: Bits>(block: *const u8) {
-    for line in 0..B::LINES {
-        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line * LINE).cast());
+fn fetch<B: Bits, S: Scaling>(group: Group, index: usize) {
+    let lines = const { B::LINES + S::BYTES.div_ceil(GROUP * LINE) };
+    let next = group.codes.wrapping_add(GROUP * B::LINES * LINE + S::BYTES);
+    for line in index * lines..(index + 1) * lines {
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line * LINE).cast());
     }
 }
 

@@ -70,20 +70,22 @@ impl Unpacked {
         Self { codes: [[codes; 8]; BLOCKS], scales: [scales; BLOCKS] }
     }
 
-    /// Unpacks `count` blocks from block `first` on.
+    /// Unpacks the group of `count` blocks from block `first` on.
     ///
     /// # Safety
     /// The panel has these blocks.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
+        // SAFETY: the panel has the blocks.
+        let group = unsafe { panel.group::<B, S>(first, count) };
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
-            // SAFETY: the panel has block `first + index`; this function runs, so the machine has
+            // SAFETY: the group has block `index`; this function runs, so the machine has
             // the features.
             unsafe {
-                *codes = B::codes(panel.block::<B>(first + index));
-                *scales = S::scales(panel.scales, first + index);
+                *codes = B::codes(group.block::<B>(index));
+                *scales = S::scales(group.scales, index);
             }
         }
     }
