@@ -13,6 +13,9 @@ use crate::kernels::packed::{GROUP, Token};
 pub(super) struct Excess([[f32; GROUP]; 2]);
 
 impl Excess {
+    /// Of formats without an offset.
+    pub const NONE: Self = Self([[0.0; GROUP]; 2]);
+
     /// Of the token's first eight blocks.
     ///
     /// # Safety
@@ -20,7 +23,7 @@ impl Excess {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn new<S: Scaling, const OFFSET: i32>(token: &Token) -> Self {
-        let mut excess = Self([[0.0; GROUP]; 2]);
+        let mut excess = Self::NONE;
         if OFFSET == 0 {
             return excess;
         }

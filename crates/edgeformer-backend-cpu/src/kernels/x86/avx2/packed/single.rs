@@ -19,7 +19,7 @@ const STREAMS: usize = 2;
 /// The lanes of both halves of a panel, with the one token.
 type Lanes = [[[__m256; 1]; 1]; 2];
 
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     panels: &Panels<'_>,

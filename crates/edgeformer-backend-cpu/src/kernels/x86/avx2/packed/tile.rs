@@ -31,7 +31,7 @@ struct Unpacked {
 /// Both halves of a panel's rows.
 type Lanes = [__m256; 2];
 
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     panels: &Panels<'_>,
@@ -128,19 +128,23 @@ impl Unpacked {
     ///
     /// # Safety
     /// As there.
-    #[inline]
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn tile<B: Bits, S: Scaling, const OFFSET: i32, const T: usize>(
         &self,
         first: usize,
         count: usize,
-        tokens: [Token; T],
+        mut tokens: [Token; T],
         sums: &mut [Lanes],
     ) {
-        // SAFETY: the tokens have block `first`.
-        let tokens = tokens.map(|token| unsafe { token.after_blocks(first) });
-        // SAFETY: `first` is a multiple of eight.
-        let excess = tokens.each_ref().map(|token| unsafe { Excess::new::<S, OFFSET>(token) });
+        let mut excess = [Excess::NONE; T];
+        for (token, excess) in tokens.iter_mut().zip(&mut excess) {
+            // SAFETY: the tokens have block `first`, a multiple of eight.
+            unsafe {
+                *token = token.after_blocks(first);
+                *excess = Excess::new::<S, OFFSET>(token);
+            }
+        }
         let ones = ones();
         let mut lanes: [Lanes; T] = *sums.first_chunk().expect("there are lanes for the tokens");
         for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()

@@ -12,6 +12,9 @@ use crate::kernels::packed::{GROUP, Token};
 pub(super) struct Excess([[f32; GROUP]; 2]);
 
 impl Excess {
+    /// Of formats without an offset.
+    pub const NONE: Self = Self([[0.0; GROUP]; 2]);
+
     /// Of the token's first eight blocks.
     ///
     /// # Safety
@@ -19,7 +22,7 @@ impl Excess {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub unsafe fn new<S: Scaling, const OFFSET: i32>(token: &Token) -> Self {
-        let mut excess = Self([[0.0; GROUP]; 2]);
+        let mut excess = Self::NONE;
         if OFFSET == 0 {
             return excess;
         }
@@ -66,20 +69,17 @@ pub(super) unsafe fn add_block<S: Scaling, const OFFSET: i32, const T: usize>(
         // SAFETY: the tokens have the block's codes.
         let products =
             unsafe { integers::<T>(&codes[part * steps..][..steps], part * steps, tokens, index) };
-        let tokens = tokens.iter().zip(excess);
-        for ((lanes, (token, excess)), products) in lanes.iter_mut().zip(tokens).zip(products) {
-            // SAFETY: the tokens have scale and sums of the block.
-            unsafe {
-                let scale = _mm512_set1_ps(token.scale(index));
-                let products = _mm512_cvtepi32_ps(products);
-                let centred = if OFFSET == 0 {
-                    _mm512_mul_ps(products, scale)
-                } else {
-                    let excess = _mm512_set1_ps(excess.0[part][index]);
-                    _mm512_fmsub_ps(products, scale, excess)
-                };
-                *lanes = _mm512_fmadd_ps(scales.halves[part], centred, *lanes);
-            }
+        for (token, lanes) in lanes.iter_mut().enumerate() {
+            // SAFETY: the tokens have a scale of the block.
+            let scale = _mm512_set1_ps(unsafe { tokens[token].scale(index) });
+            let products = _mm512_cvtepi32_ps(products[token]);
+            let centred = if OFFSET == 0 {
+                _mm512_mul_ps(products, scale)
+            } else {
+                let excess = _mm512_set1_ps(excess[token].0[part][index % GROUP]);
+                _mm512_fmsub_ps(products, scale, excess)
+            };
+            *lanes = _mm512_fmadd_ps(scales.halves[part], centred, *lanes);
         }
     }
     if S::MINIMA {

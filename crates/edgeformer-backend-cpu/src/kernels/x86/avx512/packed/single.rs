@@ -18,7 +18,7 @@ const STREAMS: usize = 4;
 /// The lanes of a panel, with the one token.
 type Lanes = [__m512; 1];
 
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     panels: &Panels<'_>,

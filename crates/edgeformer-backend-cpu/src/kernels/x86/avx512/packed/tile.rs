@@ -26,7 +26,7 @@ struct Unpacked {
     scales: [Scales; BLOCKS],
 }
 
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn matmul<B: Bits, S: Scaling, const OFFSET: i32>(
     panels: &Panels<'_>,
@@ -124,7 +124,7 @@ impl Unpacked {
     ///
     /// # Safety
     /// As there.
-    #[inline]
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn tile<B: Bits, S: Scaling, const OFFSET: i32, const T: usize>(
         &self,
@@ -133,11 +133,15 @@ impl Unpacked {
         tokens: &[Token],
         sums: &mut [__m512],
     ) -> usize {
-        let tokens: [Token; T] = *tokens.first_chunk().expect("there are so many tokens");
-        // SAFETY: the tokens have block `first`.
-        let tokens = tokens.map(|token| unsafe { token.after_blocks(first) });
-        // SAFETY: `first` is a multiple of eight.
-        let excess = tokens.each_ref().map(|token| unsafe { Excess::new::<S, OFFSET>(token) });
+        let mut tokens: [Token; T] = *tokens.first_chunk().expect("there are so many tokens");
+        let mut excess = [Excess::NONE; T];
+        for (token, excess) in tokens.iter_mut().zip(&mut excess) {
+            // SAFETY: the tokens have block `first`, a multiple of eight.
+            unsafe {
+                *token = token.after_blocks(first);
+                *excess = Excess::new::<S, OFFSET>(token);
+            }
+        }
         let mut lanes: [__m512; T] = *sums.first_chunk().expect("there are lanes for the tokens");
         for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
         {
