@@ -155,8 +155,7 @@ fn matmul_one<F: Widen>(panels: &[u8], panel_bytes: usize, x: &[f32], out: &mut 
     }
     for index in STREAMS * length..count {
         // SAFETY: this function runs, so the machine has the features.
-        let [sums] =
-            unsafe { multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0 * panel_bytes, x) };
+        let [sums] = unsafe { multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0, x) };
         put(index, &sums);
     }
 }

@@ -173,7 +173,7 @@ fn matmul_one<F: Widen>(panels: &[u8], panel_bytes: usize, x: &[f32], out: &mut 
         sums.iter().enumerate().for_each(|(stream, sums)| put(index + stream * length, sums));
     }
     for index in STREAMS * length..count {
-        let [sums] = multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0 * panel_bytes, x);
+        let [sums] = multiply_streams::<F, 1>(&panels[index * panel_bytes..], 0, x);
         put(index, &sums);
     }
 }
