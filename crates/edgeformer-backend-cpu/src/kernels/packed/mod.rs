@@ -28,6 +28,8 @@ mod kernel;
 mod layout;
 mod pack;
 #[cfg(target_arch = "x86_64")]
+mod panels;
+#[cfg(target_arch = "x86_64")]
 mod token;
 
 pub use decode::decode_row;
@@ -38,7 +40,6 @@ pub use pack::pack_panel;
 #[cfg(target_arch = "x86_64")]
 pub(super) use layout::{BLOCK, LINE, SUPER};
 #[cfg(target_arch = "x86_64")]
-pub(super) use token::Token;
-
+pub(super) use panels::{GroupShape, Panel, Panels};
 #[cfg(target_arch = "x86_64")]
-pub(super) use super::q8::GROUP;
+pub(super) use token::{Excess, GROUP, Token};

@@ -1,6 +1,6 @@
 use super::layout::BLOCK;
 use crate::kernels::Q8Rows;
-use crate::kernels::q8::GROUP;
+pub(in crate::kernels) use crate::kernels::q8::GROUP;
 
 /// Where the 8-bit activations of a token start: what the inner loops of the tables walk along.
 #[derive(Clone, Copy)]
@@ -96,5 +96,47 @@ impl Token {
     pub unsafe fn sums_of_halves(&self, half: usize) -> [f32; GROUP] {
         // SAFETY: as in `sums`.
         unsafe { *self.of_halves[half].cast() }
+    }
+}
+
+/// What eight blocks of a token contribute to a product by the offset of its codes alone: of whole
+/// blocks, or of their halves where these have scales of their own.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Excess([[f32; GROUP]; 2]);
+
+impl Excess {
+    /// Of formats without an offset.
+    pub const NONE: Self = Self([[0.0; GROUP]; 2]);
+
+    /// Of the token's first eight blocks.
+    ///
+    /// # Safety
+    /// The token has a block; rows of sums are padded to eight.
+    #[inline]
+    pub unsafe fn new(token: &Token, offset: i32, halves: bool) -> Self {
+        let mut excess = Self::NONE;
+        if offset == 0 {
+            return excess;
+        }
+        let parts = if halves { 2 } else { 1 };
+        for (part, out) in excess.0.iter_mut().enumerate().take(parts) {
+            // SAFETY: eight sums are readable.
+            let sums = unsafe {
+                match halves {
+                    true => token.sums_of_halves(part),
+                    false => token.sums(),
+                }
+            };
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum * offset as f32;
+            }
+        }
+        excess
+    }
+
+    /// Of a part of block `index`, counted within its eight.
+    #[inline]
+    pub fn of(&self, part: usize, index: usize) -> f32 {
+        self.0[part][index % GROUP]
     }
 }

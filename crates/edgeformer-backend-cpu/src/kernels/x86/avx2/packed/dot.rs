@@ -5,43 +5,7 @@ use std::ops::Range;
 
 use super::codes::{Bits, Codes};
 use super::scales::{Scales, Scaling};
-use crate::kernels::packed::{GROUP, Token};
-
-/// What eight blocks of a token contribute to a product by the offset of its codes alone: of whole
-/// blocks, or of their halves where these have scales of their own.
-#[derive(Clone, Copy)]
-pub(super) struct Excess([[f32; GROUP]; 2]);
-
-impl Excess {
-    /// Of formats without an offset.
-    pub const NONE: Self = Self([[0.0; GROUP]; 2]);
-
-    /// Of the token's first eight blocks.
-    ///
-    /// # Safety
-    /// The token has a block; rows of sums are padded to eight.
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn new<S: Scaling, const OFFSET: i32>(token: &Token) -> Self {
-        let mut excess = Self::NONE;
-        if OFFSET == 0 {
-            return excess;
-        }
-        for (half, out) in excess.0.iter_mut().enumerate().take(parts::<S>()) {
-            // SAFETY: eight sums are readable.
-            let sums = unsafe {
-                match S::HALVES {
-                    true => token.sums_of_halves(half),
-                    false => token.sums(),
-                }
-            };
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum * OFFSET as f32;
-            }
-        }
-        excess
-    }
-}
+use crate::kernels::packed::{Excess, Token};
 
 /// Ones that the compiler does not know: it would load them from memory time and again, which the
 /// loop has no room for.
@@ -95,7 +59,7 @@ pub(super) unsafe fn add_block<
                 let centred = if OFFSET == 0 {
                     _mm256_mul_ps(products, scale)
                 } else {
-                    let excess = _mm256_set1_ps(excess[token].0[part][index % GROUP]);
+                    let excess = _mm256_set1_ps(excess[token].of(part, index));
                     _mm256_fmsub_ps(products, scale, excess)
                 };
                 *lanes = _mm256_fmadd_ps(scales[half].halves[part], centred, *lanes);

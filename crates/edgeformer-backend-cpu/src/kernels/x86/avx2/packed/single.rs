@@ -7,11 +7,11 @@
 use std::arch::x86_64::*;
 
 use super::codes::Bits;
-use super::dot::{Excess, add_block, ones};
+use super::dot::{add_block, ones};
 use super::scales::Scaling;
-use super::{Panel, Panels, ROWS};
+use super::{ROWS, shape};
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::{GROUP, PANEL_ROWS, Token};
+use crate::kernels::packed::{Excess, GROUP, PANEL_ROWS, Panel, Panels, Token};
 use crate::kernels::x86::avx2::vector;
 
 /// Panels that are read at the same time.
@@ -63,15 +63,15 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
         // SAFETY: the token has block `first`, a multiple of eight.
         let (token, excess) = unsafe {
             let token = token.after_blocks(first);
-            ([token], [Excess::new::<S, OFFSET>(&token)])
+            ([token], [Excess::new(&token, OFFSET, S::HALVES)])
         };
         let count = GROUP.min(blocks - first);
         // SAFETY: the panels have the group.
-        let groups = panels.map(|panel| unsafe { panel.group::<B, S>(first, count) });
+        let groups = panels.map(|panel| unsafe { panel.group(shape::<B, S>(), first, count) });
         for index in 0..count {
             for (group, lanes) in groups.iter().zip(&mut lanes) {
                 // SAFETY: the group has the block.
-                let block = unsafe { group.block::<B>(index) };
+                let block = unsafe { group.block(index) };
                 for (half, lanes) in lanes.iter_mut().enumerate() {
                     // SAFETY: the group and the token have the block; this function runs, so the
                     // machine has the features.

@@ -8,10 +8,10 @@
 use std::arch::x86_64::*;
 
 use super::codes::{Bits, Codes};
-use super::dot::{Excess, add_block, ones};
+use super::dot::{add_block, ones};
 use super::scales::{Scales, Scaling};
-use super::{Panel, Panels, ROWS};
-use crate::kernels::packed::{BLOCK, PANEL_ROWS, SUPER, Token};
+use super::{ROWS, shape};
+use crate::kernels::packed::{BLOCK, Excess, PANEL_ROWS, Panel, Panels, SUPER, Token};
 use crate::kernels::x86::avx2::vector;
 use crate::kernels::{ColumnsMut, Q8Rows};
 
@@ -84,14 +84,14 @@ impl Unpacked {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
         // SAFETY: the panel has the blocks.
-        let group = unsafe { panel.group::<B, S>(first, count) };
+        let group = unsafe { panel.group(shape::<B, S>(), first, count) };
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the group has block `index`; this function runs, so the machine has
             // the features.
             unsafe {
                 for half in 0..2 {
-                    codes[half] = B::codes(group.block::<B>(index), half);
+                    codes[half] = B::codes(group.block(index), half);
                     scales[half] = S::scales(group.scales, index, half);
                 }
             }
@@ -142,7 +142,7 @@ impl Unpacked {
             // SAFETY: the tokens have block `first`, a multiple of eight.
             unsafe {
                 *token = token.after_blocks(first);
-                *excess = Excess::new::<S, OFFSET>(token);
+                *excess = Excess::new(token, OFFSET, S::HALVES);
             }
         }
         let ones = ones();

@@ -4,43 +4,7 @@ use std::arch::x86_64::*;
 
 use super::codes::Codes;
 use super::scales::{Scales, Scaling};
-use crate::kernels::packed::{GROUP, Token};
-
-/// What eight blocks of a token contribute to a product by the offset of its codes alone: of whole
-/// blocks, or of their halves where these have scales of their own.
-#[derive(Clone, Copy)]
-pub(super) struct Excess([[f32; GROUP]; 2]);
-
-impl Excess {
-    /// Of formats without an offset.
-    pub const NONE: Self = Self([[0.0; GROUP]; 2]);
-
-    /// Of the token's first eight blocks.
-    ///
-    /// # Safety
-    /// The token has a block; rows of sums are padded to eight.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub unsafe fn new<S: Scaling, const OFFSET: i32>(token: &Token) -> Self {
-        let mut excess = Self::NONE;
-        if OFFSET == 0 {
-            return excess;
-        }
-        for (half, out) in excess.0.iter_mut().enumerate().take(parts::<S>()) {
-            // SAFETY: eight sums are readable.
-            let sums = unsafe {
-                match S::HALVES {
-                    true => token.sums_of_halves(half),
-                    false => token.sums(),
-                }
-            };
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum * OFFSET as f32;
-            }
-        }
-        excess
-    }
-}
+use crate::kernels::packed::{Excess, Token};
 
 /// Parts of a block that have a scale of their own.
 const fn parts<S: Scaling>() -> usize {
@@ -76,7 +40,7 @@ pub(super) unsafe fn add_block<S: Scaling, const OFFSET: i32, const T: usize>(
             let centred = if OFFSET == 0 {
                 _mm512_mul_ps(products, scale)
             } else {
-                let excess = _mm512_set1_ps(excess[token].0[part][index % GROUP]);
+                let excess = _mm512_set1_ps(excess[token].of(part, index));
                 _mm512_fmsub_ps(products, scale, excess)
             };
             *lanes = _mm512_fmadd_ps(scales.halves[part], centred, *lanes);

@@ -16,7 +16,7 @@ use self::codes::{Bits, Book, Eight, Five, Four, Six};
 use self::float::{Bf16, F16, F32};
 use self::scales::{Book256, OneScale, ScaleAndMinimum, Scaling, Sixteenths, SuperBlock};
 use crate::kernels::matmul::MatmulFn;
-use crate::kernels::packed::{BLOCK, GROUP, LINE, PANEL_ROWS};
+use crate::kernels::packed::{GroupShape, PANEL_ROWS, Panels};
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// The product for a format's panels, if it has them.
@@ -54,69 +54,9 @@ fn matmul_of<B: Bits, S: Scaling, const OFFSET: i32>(
     }
 }
 
-/// The panels of a matrix.
-struct Panels<'a> {
-    bytes: &'a [u8],
-    panel_bytes: usize,
-    /// Blocks of a row.
-    blocks: usize,
-}
-
-impl<'a> Panels<'a> {
-    fn new(bytes: &'a [u8], count: usize, columns: usize) -> Self {
-        let blocks = columns / BLOCK;
-        let panel_bytes = bytes.len() / count.max(1);
-        Self { bytes, panel_bytes, blocks }
-    }
-
-    /// Number of panels.
-    fn len(&self) -> usize {
-        self.bytes.len() / self.panel_bytes.max(1)
-    }
-
-    fn get(&self, index: usize) -> Panel {
-        let panel = &self.bytes[index * self.panel_bytes..][..self.panel_bytes];
-        Panel(panel.as_ptr())
-    }
-}
-
-/// Where a panel begins.
-#[derive(Clone, Copy)]
-struct Panel(*const u8);
-
-/// Where the parts of a group of blocks begin.
-#[derive(Clone, Copy)]
-struct Group {
-    codes: *const u8,
-    scales: *const u8,
-}
-
-impl Panel {
-    /// The group of `count` blocks that begins with block `first`, a multiple of eight.
-    ///
-    /// # Safety
-    /// The panel has such a group.
-    #[inline]
-    unsafe fn group<B: Bits, S: Scaling>(self, first: usize, count: usize) -> Group {
-        // SAFETY: whole groups follow each other from the start of the panel; in each the codes
-        // come first.
-        unsafe {
-            let codes = self.0.add(first / GROUP * (GROUP * B::LINES * LINE + S::BYTES));
-            Group { codes, scales: codes.add(count * B::LINES * LINE) }
-        }
-    }
-}
-
-impl Group {
-    /// Codes of block `index`.
-    ///
-    /// # Safety
-    /// The group has such a block.
-    #[inline]
-    unsafe fn block<B: Bits>(self, index: usize) -> *const u8 {
-        // SAFETY: blocks of `LINES` lines follow each other from the start.
-        unsafe { self.codes.add(index * B::LINES * LINE) }
-    }
+/// What the blocks of codes `B` with scales `S` take.
+const fn shape<B: Bits, S: Scaling>() -> GroupShape {
+    GroupShape { lines: B::LINES, scale_bytes: S::BYTES }
 }
 
 /// The lanes of a panel, as far as there is room.

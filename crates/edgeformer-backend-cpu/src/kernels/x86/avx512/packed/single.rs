@@ -7,11 +7,11 @@
 use std::arch::x86_64::*;
 
 use super::codes::Bits;
-use super::dot::{Excess, add_block};
+use super::dot::add_block;
 use super::scales::Scaling;
-use super::{Panel, Panels};
+use super::shape;
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::{GROUP, PANEL_ROWS, Token};
+use crate::kernels::packed::{Excess, GROUP, PANEL_ROWS, Panel, Panels, Token};
 
 /// Panels that are read at the same time.
 const STREAMS: usize = 4;
@@ -61,17 +61,17 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32, const P: usize>(
         // SAFETY: the token has block `first`, a multiple of eight.
         let (token, excess) = unsafe {
             let token = token.after_blocks(first);
-            (token, Excess::new::<S, OFFSET>(&token))
+            (token, Excess::new(&token, OFFSET, S::HALVES))
         };
         let count = GROUP.min(blocks - first);
         // SAFETY: the panels have the group.
-        let groups = panels.map(|panel| unsafe { panel.group::<B, S>(first, count) });
+        let groups = panels.map(|panel| unsafe { panel.group(shape::<B, S>(), first, count) });
         for index in 0..count {
             for (group, lanes) in groups.iter().zip(&mut lanes) {
                 // SAFETY: the group and the token have the block; this function runs, so the
                 // machine has the features.
                 unsafe {
-                    let block = group.block::<B>(index);
+                    let block = group.block(index);
                     let codes = B::codes(block);
                     let scales = S::scales(group.scales, index);
                     add_block::<S, OFFSET, 1>(&codes, &scales, &[token], &[excess], index, lanes);

@@ -7,10 +7,10 @@
 use std::arch::x86_64::*;
 
 use super::codes::{Bits, Codes};
-use super::dot::{Excess, add_block};
+use super::dot::add_block;
 use super::scales::{Scales, Scaling};
-use super::{Panel, Panels, store};
-use crate::kernels::packed::{BLOCK, PANEL_ROWS, SUPER, Token};
+use super::{shape, store};
+use crate::kernels::packed::{BLOCK, Excess, PANEL_ROWS, Panel, Panels, SUPER, Token};
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// Tokens that share unpacked codes.
@@ -78,13 +78,13 @@ impl Unpacked {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
         // SAFETY: the panel has the blocks.
-        let group = unsafe { panel.group::<B, S>(first, count) };
+        let group = unsafe { panel.group(shape::<B, S>(), first, count) };
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the group has block `index`; this function runs, so the machine has
             // the features.
             unsafe {
-                *codes = B::codes(group.block::<B>(index));
+                *codes = B::codes(group.block(index));
                 *scales = S::scales(group.scales, index);
             }
         }
@@ -103,20 +103,18 @@ impl Unpacked {
         tokens: &[Token],
         sums: &mut [__m512; TOKENS],
     ) {
-        for (tokens, sums) in tokens.chunks(TILE).zip(sums.chunks_mut(TILE)) {
-            let mut first_token = 0;
-            while first_token < tokens.len() {
-                let (tokens, sums) = (&tokens[first_token..], &mut sums[first_token..]);
-                // SAFETY: the tokens have the blocks.
-                first_token += unsafe {
-                    match tokens.len() {
-                        8.. => self.tile::<B, S, OFFSET, 8>(first, count, tokens, sums),
-                        4.. => self.tile::<B, S, OFFSET, 4>(first, count, tokens, sums),
-                        2.. => self.tile::<B, S, OFFSET, 2>(first, count, tokens, sums),
-                        _ => self.tile::<B, S, OFFSET, 1>(first, count, tokens, sums),
-                    }
-                };
-            }
+        let mut done = 0;
+        while done < tokens.len() {
+            let (tokens, sums) = (&tokens[done..], &mut sums[done..]);
+            // SAFETY: the tokens have the blocks.
+            done += unsafe {
+                match tokens.len() {
+                    TILE.. => self.tile::<B, S, OFFSET, TILE>(first, count, tokens, sums),
+                    4.. => self.tile::<B, S, OFFSET, 4>(first, count, tokens, sums),
+                    2.. => self.tile::<B, S, OFFSET, 2>(first, count, tokens, sums),
+                    _ => self.tile::<B, S, OFFSET, 1>(first, count, tokens, sums),
+                }
+            };
         }
     }
 
@@ -139,7 +137,7 @@ impl Unpacked {
             // SAFETY: the tokens have block `first`, a multiple of eight.
             unsafe {
                 *token = token.after_blocks(first);
-                *excess = Excess::new::<S, OFFSET>(token);
+                *excess = Excess::new(token, OFFSET, S::HALVES);
             }
         }
         let mut lanes: [__m512; T] = *sums.first_chunk().expect("there are lanes for the tokens");
