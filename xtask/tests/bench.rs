@@ -1,21 +1,13 @@
 //! `cargo xtask bench`, end to end, on a model of 260,000 parameters.
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Whether the reference data are there; says in one line that a test is skipped if not.
-fn stories() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let shared = std::env::var_os("EDGEFORMER_SHARED").map_or(beside, PathBuf::from);
-    let file = shared.join("models/stories260k/stories260k-f32.gguf");
-    if file.exists() {
-        return Some(shared);
-    }
-    eprintln!("skipped: {} is not there (set EDGEFORMER_SHARED)", file.display());
-    None
-}
+use self::support::shared;
 
 /// Runs a measurement with the build at hand.
 fn bench(shared: &Path, arguments: &[&str]) -> (bool, String, String) {
@@ -28,7 +20,7 @@ fn bench(shared: &Path, arguments: &[&str]) -> (bool, String, String) {
 
 #[test]
 fn caches_are_compared_each_in_a_process_of_its_own() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("figures");
     let arguments = [
@@ -79,7 +71,7 @@ fn caches_are_compared_each_in_a_process_of_its_own() {
 
 #[test]
 fn a_text_that_outgrows_the_context_is_refused_where_it_does() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     let arguments = ["stream", "--json", "--tokens", "600", "--slice", "200"];
     let (success, stdout, stderr) = bench(&shared, &arguments);
     assert!(success, "{stderr}");
@@ -92,7 +84,7 @@ fn a_text_that_outgrows_the_context_is_refused_where_it_does() {
 
 #[test]
 fn latent_caches_are_as_large_as_planned() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     let model = shared.join("fixtures/hf/deepseek-v2-mla");
     let arguments = [
         "latent",
@@ -124,7 +116,7 @@ fn latent_caches_are_as_large_as_planned() {
 
 #[test]
 fn wrong_questions_are_answered_in_a_line() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     for (arguments, expected) in [
         (&["cache", "--configs", "q9"][..], "unknown cache configuration \"q9\""),
         (&["cache", "--model", "absent.gguf"], "absent.gguf"),

@@ -1,5 +1,7 @@
 //! `cargo xtask bench --device`, end to end: over ssh to a server of this test's own.
 
+mod support;
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use self::support::stories;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -94,18 +98,6 @@ fn bench(device: &str, arguments: &[String]) -> (Option<i32>, String, String) {
 fn user() -> String {
     let output = Command::new("id").arg("-un").output().expect("every system has it");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// Whether the reference data are there; says in one line that a test is skipped if not.
-fn stories() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let shared = std::env::var_os("EDGEFORMER_SHARED").map_or(beside, PathBuf::from);
-    let file = shared.join("models/stories260k/stories260k-f32.gguf");
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("skipped: {} is not there (set EDGEFORMER_SHARED)", file.display());
-    None
 }
 
 #[test]

@@ -1,21 +1,13 @@
 //! `cargo xtask bench --scenario`, end to end, on a model of 260,000 parameters.
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Whether the reference data are there; says in one line that a test is skipped if not.
-fn stories() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let shared = std::env::var_os("EDGEFORMER_SHARED").map_or(beside, PathBuf::from);
-    let file = shared.join("models/stories260k/stories260k-f32.gguf");
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("skipped: {} is not there (set EDGEFORMER_SHARED)", file.display());
-    None
-}
+use self::support::stories;
 
 fn scenario(model: &Path, name: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

@@ -1,21 +1,13 @@
 //! `cargo xtask bench` without a further word, end to end, on a model of 260,000 parameters.
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Whether the reference data are there; says in one line that a test is skipped if not.
-fn stories() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let shared = std::env::var_os("EDGEFORMER_SHARED").map_or(beside, PathBuf::from);
-    let file = shared.join("models/stories260k/stories260k-f32.gguf");
-    if file.exists() {
-        return Some(shared);
-    }
-    eprintln!("skipped: {} is not there (set EDGEFORMER_SHARED)", file.display());
-    None
-}
+use self::support::shared;
 
 /// Runs the benchmark with the build at hand.
 fn bench(shared: Option<&Path>, arguments: &[&str]) -> Output {
@@ -33,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_row_says_everything_about_a_case() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("figures");
     let document = folder.path().join("page.md");
@@ -98,7 +90,7 @@ fn a_row_says_everything_about_a_case() {
 
 #[test]
 fn a_case_that_fails_is_told_beside_those_that_do_not() {
-    let Some(shared) = stories() else { return };
+    let Some(shared) = shared() else { return };
     let encoder = shared.join("fixtures/hf/bert");
     let models = format!("stories260k,{}", encoder.display());
     let arguments = ["--threads", "1", "--repeats", "1", "--cases", "pp4", "--models", &models];
