@@ -33,6 +33,7 @@ mod budget;
 mod embed;
 mod engine;
 mod error;
+mod hash;
 mod memory;
 mod options;
 mod plan;

@@ -21,6 +21,7 @@ use std::path::Path;
 use edgeformer_core::{KvCache, SequenceId};
 use edgeformer_models::atomic::write_atomically;
 
+use crate::hash::Fnv;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"EFPROMPT";
@@ -100,11 +101,10 @@ fn read_tokens(from: &mut impl Read) -> Result<Vec<u32>, String> {
     Ok(bytes.chunks_exact(4).map(token).collect())
 }
 
-/// FNV-1a in 64 bits (Fowler, Noll, Vo).
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut hash = Fnv::default();
+    hash.add(bytes);
+    hash.value()
 }
 
 #[cfg(test)]

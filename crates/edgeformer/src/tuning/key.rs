@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::System;
 use crate::engine::Chosen;
+use crate::hash::Fnv;
 use crate::{EngineOptions, Result};
 
 /// What a profile was measured on. Another machine, other limits, another version: another profile.
@@ -50,14 +51,14 @@ impl MachineKey {
         let mut hash = Fnv::default();
         let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
         let fixed = [&self.version, &self.backend, &self.device];
-        fixed.into_iter().for_each(|text| hash.add(text));
+        fixed.into_iter().for_each(|text| add_text(&mut hash, text));
         self.facts.iter().for_each(|(name, value)| {
-            hash.add(name);
-            hash.add(value);
+            add_text(&mut hash, name);
+            add_text(&mut hash, value);
         });
-        hash.add(&self.parallelism.to_string());
-        hash.add(&number(self.memory_limit));
-        format!("profile-{:016x}.json", hash.0)
+        add_text(&mut hash, &self.parallelism.to_string());
+        add_text(&mut hash, &number(self.memory_limit));
+        format!("profile-{:016x}.json", hash.value())
     }
 }
 
@@ -71,32 +72,20 @@ impl ModelKey {
     pub fn of(file: &ModelFile) -> Self {
         let graph = &file.model.graph;
         let mut hash = Fnv::default();
-        hash.add(&graph.to_text());
+        add_text(&mut hash, &graph.to_text());
         let weights: &Weights = &file.model.weights;
         for (name, weight) in weights.iter() {
-            hash.add(name);
-            weight.parts().iter().for_each(|part| hash.add(part.format().name()));
+            add_text(&mut hash, name);
+            weight.parts().iter().for_each(|part| add_text(&mut hash, part.format().name()));
         }
-        Self(format!("{} {:016x}", graph.name, hash.0))
+        Self(format!("{} {:016x}", graph.name, hash.value()))
     }
 }
 
-/// FNV-1a in 64 bits (Fowler, Noll, Vo): the same in every release.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, text: &str) {
-        // The zero keeps texts apart.
-        for byte in text.bytes().chain([0]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    }
+/// Takes in a text; the zero behind it keeps texts apart.
+fn add_text(hash: &mut Fnv, text: &str) {
+    hash.add(text.as_bytes());
+    hash.add(&[0]);
 }
 
 #[cfg(test)]

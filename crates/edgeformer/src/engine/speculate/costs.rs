@@ -13,6 +13,12 @@ const OUTLIER: f64 = 2.0;
 /// that it is tried.
 const HOPE: f64 = 0.03;
 
+/// The moving average of times after a new one, outliers cut.
+pub(super) fn averaged(known: Option<f64>, seconds: f64) -> f64 {
+    let known = known.unwrap_or(seconds);
+    known + WEIGHT * (seconds.min(OUTLIER * known) - known)
+}
+
 /// What steps take, by their rows: moving averages.
 #[derive(Debug, Clone)]
 pub(super) struct StepCosts([Option<f64>; ROWS]);
@@ -28,8 +34,7 @@ impl StepCosts {
     pub fn measured(&mut self, rows: usize, time: Duration) {
         let seconds = time.as_secs_f64();
         if let Some(cost) = rows.checked_sub(1).and_then(|index| self.0.get_mut(index)) {
-            let known = cost.unwrap_or(seconds);
-            *cost = Some(known + WEIGHT * (seconds.min(OUTLIER * known) - known));
+            *cost = Some(averaged(*cost, seconds));
         }
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::costs::StepCosts;
+use super::costs::{StepCosts, averaged};
 use super::lookup::LONGEST;
 
 /// How much a new verdict counts.
@@ -105,8 +105,7 @@ impl Pace {
     pub fn drafted(&mut self, count: usize, time: Duration) {
         if count > 0 {
             let seconds = time.as_secs_f64() / count as f64;
-            let known = self.drafting.unwrap_or(seconds);
-            self.drafting = Some(known + 0.25 * (seconds.min(2.0 * known) - known));
+            self.drafting = Some(averaged(self.drafting, seconds));
         }
     }
 
