@@ -40,7 +40,7 @@ impl Figures {
 impl Row {
     /// Adds the share of the limit, of which a token takes `each`.
     pub(super) fn with_share(self, each: Option<f64>) -> Self {
-        let share_of_limit = self.share(Some(self.tokens_per_second), each);
+        let share_of_limit = self.share(self.tokens_per_second, each);
         Self { share_of_limit, ..self }
     }
 
@@ -67,7 +67,7 @@ impl Row {
             peer_tokens_per_second: Some(spread.median),
             peer_spread: Some(spread),
             ratio: Spread::of(&ratios).map(|ratios| ratios.median),
-            peer_share_of_limit: self.share(Some(spread.median), each),
+            peer_share_of_limit: self.share(spread.median, each),
             peer_peak_rss_bytes: theirs.peak_rss_bytes(),
             peer_load_seconds: Some(theirs.median(|run| run.load_seconds)),
             peer_time_to_first_token: Some(theirs.median(|run| run.time_to_first_token)),
@@ -76,9 +76,9 @@ impl Row {
         }
     }
 
-    fn share(&self, tokens_per_second: Option<f64>, each: Option<f64>) -> Option<f64> {
+    fn share(&self, tokens_per_second: f64, each: Option<f64>) -> Option<f64> {
         let limit = self.limit.as_ref().filter(|limit| limit.value > 0.0)?;
-        Some(tokens_per_second? * each? / (limit.value * 1e9))
+        Some(tokens_per_second * each? / (limit.value * 1e9))
     }
 }
 
