@@ -83,12 +83,12 @@ impl BufferPlan {
         let mut plan = Self { places: vec![Place::Nowhere; graph.values.len()], sizes: Vec::new() };
         let mut free = Vec::new();
         for step in &schedule.steps {
-            let node = &graph.nodes[step.node];
+            let (inputs, outputs) = (&step.group.inputs, &step.group.outputs);
             if let Some(input) = step.takes_over {
-                let place = plan.places[node.inputs[input].index()];
-                plan.places[node.outputs[0].index()] = place;
+                let place = plan.places[inputs[input].index()];
+                plan.places[outputs[0].index()] = place;
             } else {
-                for &value in &node.outputs {
+                for &value in outputs {
                     let size = elements(graph, schedule, capacity, value);
                     plan.places[value.index()] = if schedule.in_outputs[value.index()] {
                         Place::Outputs
@@ -97,7 +97,7 @@ impl BufferPlan {
                     };
                 }
             }
-            let inherited = step.takes_over.map(|input| node.inputs[input]);
+            let inherited = step.takes_over.map(|input| inputs[input]);
             for value in step.dies.iter().filter(|value| Some(**value) != inherited) {
                 if let Place::Buffer(buffer) = plan.places[value.index()] {
                     free.push(buffer);

@@ -6,6 +6,7 @@ use edgeformer_core::graph::{
 };
 use edgeformer_core::{Error, Graph, Model, Op, Result, Weight, graph};
 
+use super::fusion::{Fusion, Group};
 use super::latent::UpProjections;
 use super::linear::Linear;
 use super::panels::Panels;
@@ -17,18 +18,41 @@ use crate::kernels::Kernels;
 /// An op, ready to run.
 #[derive(Debug)]
 pub(crate) enum Action {
-    Embed { table: Table, scale: f32 },
-    Position { table: Table, offset: usize },
+    Embed {
+        table: Table,
+        scale: f32,
+    },
+    Position {
+        table: Table,
+        offset: usize,
+    },
     AddRow(Vec<f32>),
     Unfold(Unfold),
     Prepend(Vec<f32>),
-    Linear(Linear),
-    Split { groups: usize, widths: Vec<usize> },
+    /// Products of one value, each an output.
+    Linears(Vec<Linear>),
+    /// A product, added to the second input.
+    Residual(Linear),
+    Gated(Box<GatedPair>),
+    Split {
+        groups: usize,
+        widths: Vec<usize>,
+    },
     Concat,
-    Norm { norm: Norm, weight: Option<Vec<f32>>, bias: Option<Vec<f32>> },
-    Rope { table: usize, rope: graph::Rope },
-    Attention { attention: Attention, rope: Option<QueryRope> },
-    LatentAttention { attention: LatentAttention, up: UpProjections, rope: Option<QueryRope> },
+    Norm(RowNorm),
+    Rope {
+        table: usize,
+        rope: graph::Rope,
+    },
+    Attention {
+        attention: Attention,
+        rope: Option<QueryRope>,
+    },
+    LatentAttention {
+        attention: LatentAttention,
+        up: UpProjections,
+        rope: Option<QueryRope>,
+    },
     Activation(graph::Activation),
     Multiply,
     Add,
@@ -36,6 +60,24 @@ pub(crate) enum Action {
     SoftCap(f32),
     Experts(Box<Experts>),
     Pool(Pool),
+}
+
+/// A norm, ready to run.
+#[derive(Debug)]
+pub(crate) struct RowNorm {
+    pub spec: Norm,
+    pub weight: Option<Vec<f32>>,
+    pub bias: Option<Vec<f32>>,
+    /// Whether products take the rows in 8 bits: they are made in the same pass.
+    pub quantize: bool,
+}
+
+/// `activation(gate x) * (up x)`, ready to run.
+#[derive(Debug)]
+pub(crate) struct GatedPair {
+    pub gate: Linear,
+    pub up: Linear,
+    pub activation: graph::Activation,
 }
 
 /// How the queries of an attention op were turned by their positions.
@@ -61,8 +103,7 @@ pub(crate) struct Experts {
 /// One expert's matrices.
 #[derive(Debug)]
 pub(crate) struct Expert {
-    pub gate: Linear,
-    pub up: Linear,
+    pub inner: GatedPair,
     pub down: Linear,
 }
 
@@ -94,14 +135,14 @@ impl Code {
         let mut compiler = Compiler { model, kernels, panels, threads, ropes: Vec::new() };
         let mut instructions = Vec::with_capacity(schedule.steps.len());
         for step in &schedule.steps {
-            let node = &model.graph.nodes[step.node];
             instructions.push(Instruction {
-                action: compiler.action(&node.op, &node.inputs)?,
-                inputs: node.inputs.clone(),
-                outputs: node.outputs.clone(),
+                action: compiler.step(&step.group)?,
+                inputs: step.group.inputs.clone(),
+                outputs: step.group.outputs.clone(),
                 takes_over: step.takes_over,
             });
         }
+        quantize_in_norms(&mut instructions);
         Ok(Self { instructions, ropes: compiler.ropes })
     }
 }
@@ -109,13 +150,43 @@ impl Code {
 /// The distinct ropes of a graph, in the order in which [`Code`] numbers them.
 pub(crate) fn rope_tables(graph: &Graph, schedule: &Schedule) -> Vec<RopeTable> {
     let mut tables = Vec::new();
-    for step in &schedule.steps {
-        let node = &graph.nodes[step.node];
+    for node in schedule.nodes(graph) {
         if let (Op::Rope(rope), Some(input)) = (&node.op, node.inputs.first()) {
             RopeTable::find(&mut tables, rope, graph.values[input.index()].rows);
         }
     }
     tables
+}
+
+/// Marks the norms whose rows the next step takes in 8 bits.
+fn quantize_in_norms(instructions: &mut [Instruction]) {
+    for next in 1..instructions.len() {
+        let (before, behind) = instructions.split_at_mut(next);
+        let (norm, reader) = (&mut before[next - 1], &behind[0]);
+        if let Action::Norm(row_norm) = &mut norm.action {
+            let read = reader.inputs.first() == norm.outputs.first();
+            row_norm.quantize = row_norm.spec.groups == 1 && read && reader.action.wants_q8();
+        }
+    }
+}
+
+impl Action {
+    /// Whether it takes its first input in 8 bits.
+    fn wants_q8(&self) -> bool {
+        match self {
+            Self::Linears(linears) => linears.iter().any(Linear::wants_q8),
+            Self::Residual(linear) => linear.wants_q8(),
+            Self::Gated(pair) => pair.wants_q8(),
+            _ => false,
+        }
+    }
+}
+
+impl GatedPair {
+    /// Whether one of the two takes rows in 8 bits.
+    pub fn wants_q8(&self) -> bool {
+        self.gate.wants_q8() || self.up.wants_q8()
+    }
 }
 
 struct Compiler<'a> {
@@ -127,6 +198,26 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
+    fn step(&mut self, group: &Group) -> Result<Action> {
+        let graph = &self.model.graph;
+        let op = |index: usize| &graph.nodes[group.nodes[index]].op;
+        Ok(match group.fusion {
+            Fusion::Alone => self.action(op(0), &group.inputs)?,
+            Fusion::Siblings => {
+                let linears = (0..group.nodes.len()).map(|index| self.linear_of(op(index)));
+                Action::Linears(linears.collect::<Result<_>>()?)
+            }
+            Fusion::Residual => Action::Residual(self.linear_of(op(0))?),
+            Fusion::Gated => {
+                let &Op::Activation(activation) = op(1) else {
+                    return Err(self.problem("a gate without activation".into()));
+                };
+                let (gate, up) = (self.linear_of(op(0))?, self.linear_of(op(2))?);
+                Action::Gated(Box::new(GatedPair { gate, up, activation }))
+            }
+        })
+    }
+
     fn action(&mut self, op: &Op, inputs: &[Value]) -> Result<Action> {
         Ok(match op {
             &Op::Embed { table, scale } => Action::Embed { table: self.table(table)?, scale },
@@ -136,19 +227,17 @@ impl Compiler<'_> {
             &Op::AddRow { table, index } => Action::AddRow(self.row(table, index)?),
             Op::Unfold(unfold) => Action::Unfold(*unfold),
             Op::Prepend { rows } => Action::Prepend(self.weight(*rows)?.to_f32()),
-            Op::Linear { weight, bias } => {
-                let bias = self.vector(*bias)?;
-                Action::Linear(self.linear(*weight, bias)?)
-            }
+            Op::Linear { .. } => Action::Linears(vec![self.linear_of(op)?]),
             Op::Split { groups, widths } => {
                 Action::Split { groups: *groups, widths: widths.clone() }
             }
             Op::Concat => Action::Concat,
-            Op::Norm(norm) => Action::Norm {
-                norm: *norm,
+            Op::Norm(norm) => Action::Norm(RowNorm {
+                spec: *norm,
                 weight: self.vector(norm.weight)?,
                 bias: self.vector(norm.bias)?,
-            },
+                quantize: false,
+            }),
             Op::Rope(rope) => {
                 let rows = inputs.first().map(|value| self.model.graph.values[value.index()].rows);
                 let rows = rows.ok_or_else(|| self.problem("a rope of nothing".into()))?;
@@ -179,6 +268,13 @@ impl Compiler<'_> {
         })
     }
 
+    fn linear_of(&self, op: &Op) -> Result<Linear> {
+        match op {
+            Op::Linear { weight, bias } => self.linear(*weight, self.vector(*bias)?),
+            _ => Err(self.problem("a product was expected".into())),
+        }
+    }
+
     fn linear(&self, weight: WeightId, bias: Option<Vec<f32>>) -> Result<Linear> {
         let weight = self.weight(weight)?;
         Ok(Linear::new(self.kernels, self.panels, weight, bias, self.threads))
@@ -191,8 +287,7 @@ impl Compiler<'_> {
         let downs = self.stack(spec.down, width, spec.count)?;
         let linear = |part: Part| Linear::of(vec![part], None, self.threads);
         let experts = gates.into_iter().zip(ups).zip(downs).map(|((gate, up), down)| Expert {
-            gate: linear(gate),
-            up: linear(up),
+            inner: GatedPair { gate: linear(gate), up: linear(up), activation: spec.activation },
             down: linear(down),
         });
         Ok(Experts {

@@ -1,5 +1,6 @@
 //! Programs: a model, compiled for this machine.
 //!
+//! - `fusion`: which nodes share a step
 //! - `schedule`: which nodes run, on which rows, how long values live
 //! - `buffers`, `scratch`, `needs`: memory, from shapes and formats alone
 //! - `panels`: weights rearranged for the kernels
@@ -14,6 +15,7 @@ mod buffers;
 mod compile;
 mod explain;
 mod fingerprint;
+mod fusion;
 mod latent;
 mod linear;
 mod matrix;
@@ -40,8 +42,11 @@ pub(crate) use attention::{
     Jobs, KEYS, SPLIT, SplitJobs, SplitRoom, ThreadRoom, query_scales, shows_parts,
 };
 pub(crate) use buffers::{BufferPlan, Capacity, Place};
-pub(crate) use compile::{Action, Code, Experts, Instruction, QueryRope};
+pub(crate) use compile::{
+    Action, Code, Expert, Experts, GatedPair, Instruction, QueryRope, RowNorm,
+};
 pub(crate) use explain::explain;
+pub(crate) use fusion::MOST_SIBLINGS;
 pub(crate) use latent::{LatentCost, UpProjections};
 pub(crate) use linear::{Linear, Tile};
 pub(crate) use needs::Needs;

@@ -32,8 +32,7 @@ impl Needs {
     ) -> Result<Self> {
         let mut needs = Self { packed: plan.bytes(), ..Self::default() };
         let mut seen = BTreeSet::new();
-        for step in &schedule.steps {
-            let node = &graph.nodes[step.node];
+        for node in schedule.nodes(graph) {
             needs.decoded += decoded_bytes(&node.op, graph, weights)?;
             for id in weights_of(&node.op) {
                 for part in weights.get(&graph.weight(id).name)?.parts() {

@@ -58,8 +58,8 @@ impl PackPlan {
         kernels: &Kernels,
     ) -> Result<Self> {
         let mut plan = Self::default();
-        for step in &schedule.steps {
-            let op = &graph.nodes[step.node].op;
+        for node in schedule.nodes(graph) {
+            let op = &node.op;
             for id in multiplied(op) {
                 let info = graph.weight(id);
                 let stacked = matches!(op, Op::Experts(_)) && info.shape.len() == 3;

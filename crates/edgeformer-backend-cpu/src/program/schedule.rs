@@ -7,6 +7,8 @@
 use edgeformer_core::graph::{Node, Value};
 use edgeformer_core::{Graph, Op};
 
+use super::fusion::{Fusion, Group, Uses, groups};
+
 /// The steps of a program, in order.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -21,11 +23,10 @@ pub(crate) struct Schedule {
     pub in_outputs: Vec<bool>,
 }
 
-/// A node that runs.
-#[derive(Debug, PartialEq, Eq)]
+/// Nodes that run as one step.
+#[derive(Debug)]
 pub(crate) struct Planned {
-    /// Index into the graph's nodes.
-    pub node: usize,
+    pub group: Group,
     /// The input whose memory the output takes over.
     pub takes_over: Option<usize>,
     /// Values that nobody reads afterwards.
@@ -35,13 +36,18 @@ pub(crate) struct Planned {
 impl Schedule {
     pub fn new(graph: &Graph) -> Self {
         let nodes = live_nodes(graph);
-        let tail = tail_start(graph, &nodes);
-        let last_use = last_uses(graph, &nodes);
-        let made_at = made_at(graph, &nodes);
+        let (body, behind) = nodes.split_at(tail_start(graph, &nodes));
+        let uses = Uses::new(graph, &nodes);
+        // What sees all rows and what sees the wanted ones alone never share a step.
+        let mut steps = groups(graph, body, &uses);
+        let tail = steps.len();
+        steps.extend(groups(graph, behind, &uses));
+        let last_use = last_uses(graph, &steps);
+        let made_at = made_at(graph, &steps);
         let output = graph.output.value;
 
-        let attention_at_edge = tail > 0
-            && matches!(graph.nodes[nodes[tail - 1]].op, Op::Attention(_) | Op::LatentAttention(_));
+        let edge = body.last().map(|&node| &graph.nodes[node].op);
+        let attention_at_edge = matches!(edge, Some(Op::Attention(_) | Op::LatentAttention(_)));
         let first_compact = if attention_at_edge { tail - 1 } else { tail };
         let values = || (0..graph.values.len() as u32).map(Value);
         let compact: Vec<bool> = values()
@@ -56,20 +62,25 @@ impl Schedule {
 
         let mut schedule =
             Self { steps: Vec::new(), tail, compact, crossing, in_outputs: Vec::new() };
-        schedule.in_outputs = schedule.output_chain(graph, &nodes, &last_use, &made_at);
-        for (at, &node) in nodes.iter().enumerate() {
-            let takes_over = schedule.takes_over(graph, node, at, &last_use);
-            let dies = dying(graph, node, at, &last_use);
-            schedule.steps.push(Planned { node, takes_over, dies });
+        schedule.in_outputs = schedule.output_chain(graph, &steps, &last_use, &made_at);
+        for (at, group) in steps.into_iter().enumerate() {
+            let takes_over = schedule.takes_over(graph, &group, at, &last_use);
+            let dies = dying(graph, &group, at, &last_use);
+            schedule.steps.push(Planned { group, takes_over, dies });
         }
         schedule
+    }
+
+    /// The nodes that run, in order.
+    pub fn nodes<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = &'a Node> {
+        self.steps.iter().flat_map(|step| &step.group.nodes).map(|&node| &graph.nodes[node])
     }
 
     /// The output, and what becomes it in place: these need no memory of their own.
     fn output_chain(
         &self,
         graph: &Graph,
-        nodes: &[usize],
+        steps: &[Group],
         last_use: &[Option<usize>],
         made_at: &[Option<usize>],
     ) -> Vec<bool> {
@@ -77,13 +88,9 @@ impl Schedule {
         let mut value = graph.output.value;
         while let Some(at) = made_at[value.index()].filter(|&at| at >= self.tail) {
             chain[value.index()] = true;
-            let node = &graph.nodes[nodes[at]];
-            let input = node.inputs.first().copied();
-            match input {
-                Some(input)
-                    if node.inputs.len() == 1
-                        && works_in_place(&node.op)
-                        && last_use[input.index()] == Some(at) =>
+            match steps[at].inputs[..] {
+                [input]
+                    if works_in_place(graph, &steps[at]) && last_use[input.index()] == Some(at) =>
                 {
                     value = input;
                 }
@@ -97,17 +104,16 @@ impl Schedule {
     fn takes_over(
         &self,
         graph: &Graph,
-        node: usize,
+        step: &Group,
         at: usize,
         last_use: &[Option<usize>],
     ) -> Option<usize> {
-        let node = &graph.nodes[node];
-        if !works_in_place(&node.op) {
+        if !works_in_place(graph, step) {
             return None;
         }
-        let output = node.outputs.first()?.index();
-        node.inputs.iter().position(|input| {
-            let once = node.inputs.iter().filter(|other| other == &input).count() == 1;
+        let output = step.outputs.first()?.index();
+        step.inputs.iter().position(|input| {
+            let once = step.inputs.iter().filter(|other| other == &input).count() == 1;
             once && last_use[input.index()] == Some(at)
                 && graph.output.value != *input
                 && self.in_outputs[input.index()] == self.in_outputs[output]
@@ -115,10 +121,13 @@ impl Schedule {
     }
 }
 
-/// Whether an op makes its output of its first input element by element, or row by row.
-pub(crate) fn works_in_place(op: &Op) -> bool {
+/// Whether a step makes its output of its first input element by element, or row by row.
+fn works_in_place(graph: &Graph, step: &Group) -> bool {
+    if step.fusion != Fusion::Alone {
+        return false;
+    }
     matches!(
-        op,
+        graph.nodes[step.nodes[0]].op,
         Op::Position { .. }
             | Op::AddRow { .. }
             | Op::Rope(_)
@@ -154,28 +163,24 @@ fn tail_start(graph: &Graph, nodes: &[usize]) -> usize {
     last.map_or(0, |last| last + 1)
 }
 
-fn last_uses(graph: &Graph, nodes: &[usize]) -> Vec<Option<usize>> {
+fn last_uses(graph: &Graph, steps: &[Group]) -> Vec<Option<usize>> {
     let mut last = vec![None; graph.values.len()];
-    for (at, &node) in nodes.iter().enumerate() {
-        for value in &graph.nodes[node].inputs {
-            last[value.index()] = Some(at);
-        }
+    for (at, step) in steps.iter().enumerate() {
+        step.inputs.iter().for_each(|value| last[value.index()] = Some(at));
     }
     last
 }
 
-fn made_at(graph: &Graph, nodes: &[usize]) -> Vec<Option<usize>> {
+fn made_at(graph: &Graph, steps: &[Group]) -> Vec<Option<usize>> {
     let mut made = vec![None; graph.values.len()];
-    for (at, &node) in nodes.iter().enumerate() {
-        for value in &graph.nodes[node].outputs {
-            made[value.index()] = Some(at);
-        }
+    for (at, step) in steps.iter().enumerate() {
+        step.outputs.iter().for_each(|value| made[value.index()] = Some(at));
     }
     made
 }
 
-fn dying(graph: &Graph, node: usize, at: usize, last_use: &[Option<usize>]) -> Vec<Value> {
-    let Node { inputs, outputs, .. } = &graph.nodes[node];
+fn dying(graph: &Graph, step: &Group, at: usize, last_use: &[Option<usize>]) -> Vec<Value> {
+    let Group { inputs, outputs, .. } = step;
     let read_last = inputs.iter().filter(|value| last_use[value.index()] == Some(at));
     let never_read = outputs.iter().filter(|value| last_use[value.index()].is_none());
     let mut dies: Vec<Value> =

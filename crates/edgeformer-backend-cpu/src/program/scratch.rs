@@ -69,8 +69,7 @@ impl ScratchPlan {
             outputs: capacity.wanted.saturating_mul(graph.output_width()),
             capacity,
         };
-        for step in &schedule.steps {
-            let node = &graph.nodes[step.node];
+        for node in schedule.nodes(graph) {
             let input = node.inputs.first().copied();
             let rows = input.map_or(0, |value| capacity.rows(graph.values[value.index()].rows));
             plan.add(graph, &node.op, input, rows);

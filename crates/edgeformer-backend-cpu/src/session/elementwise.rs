@@ -1,14 +1,13 @@
 //! Ops on elements and rows.
 
-use edgeformer_core::graph::{Activation, Norm, NormKind, Value};
+use edgeformer_core::graph::{Activation, Value};
 
 use super::run::Executor;
-use crate::kernels::Affine;
 
 /// Elements of a cheap op that one thread does faster than it can wake another.
-const WORTH_SHARING: usize = 1 << 15;
+pub(super) const WORTH_SHARING: usize = 1 << 15;
 /// Elements that a thread takes at a time.
-const CHUNK: usize = 1 << 13;
+pub(super) const CHUNK: usize = 1 << 13;
 
 impl Executor<'_> {
     /// Changes a value in chunks of whole rows.
@@ -56,32 +55,5 @@ impl Executor<'_> {
             if add { kernels.add(part, other) } else { kernels.multiply(part, other) }
         });
         self.memory.put_back(value, lent);
-    }
-
-    pub(super) fn norm(
-        &mut self,
-        norm: &Norm,
-        weight: Option<&[f32]>,
-        bias: Option<&[f32]>,
-        input: Value,
-        output: Value,
-    ) {
-        let kernels = self.kernels;
-        let affine = Affine { weight, bias, offset: norm.weight_offset };
-        let width = self.memory.width(input) / norm.groups;
-        let chunk = (CHUNK / width).max(1) * width;
-        let mut lent = self.memory.take(output);
-        let data = lent.data();
-        let worthwhile = data.len() >= WORTH_SHARING;
-        let parts = data.chunks_mut(chunk).zip(self.memory.read(input).data().chunks(chunk));
-        self.pool.for_each_if(worthwhile, parts, |_, (out, x)| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                match norm.kind {
-                    NormKind::Rms => kernels.rms_norm(x, &affine, norm.eps, out),
-                    NormKind::Layer => kernels.layer_norm(x, &affine, norm.eps, out),
-                }
-            }
-        });
-        self.memory.put_back(output, lent);
     }
 }

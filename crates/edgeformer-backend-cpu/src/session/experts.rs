@@ -3,11 +3,11 @@
 use edgeformer_core::graph::{Activation, ExpertGroups, Scoring, Value};
 use edgeformer_core::{Rows, RowsMut};
 
-use super::linear::{multiply, quantize};
+use super::linear::{Inputs, gated, multiply, quantize};
 use super::run::Executor;
 use super::scratch::ExpertScratch;
 use crate::kernels::Kernels;
-use crate::program::Experts;
+use crate::program::{Expert, Experts};
 
 /// Keeps the sum of the picked weights away from zero, as the reference does.
 const TINY: f32 = 1e-20;
@@ -54,7 +54,8 @@ impl Executor<'_> {
             quantize(self.pool, self.kernels, x, quantized);
         }
         let out = RowsMut::new(scores, spec.count);
-        multiply(self.pool, self.kernels, &experts.router, x, quantized.view(), out);
+        let x = Inputs { kernels: self.kernels, x, q8: quantized.view() };
+        multiply(self.pool, &experts.router, &x, out);
         let scores = self.scratch.experts.scores[..count * spec.count].chunks_exact_mut(spec.count);
         let picks = self.scratch.experts.picks.chunks_exact_mut(spec.top_k);
         let kept = &mut self.scratch.experts.kept;
@@ -75,27 +76,23 @@ impl Executor<'_> {
     /// `down(activation(gate x) * (up x))` of the gathered rows.
     fn run_expert(&mut self, experts: &Experts, index: usize, rows: usize, width: usize) {
         let (kernels, pool) = (self.kernels, self.pool);
-        let expert = &experts.experts[index];
+        let Expert { inner: pair, down } = &experts.experts[index];
         let inner = experts.spec.width;
         let quantized = &mut self.scratch.quantized;
         let ExpertScratch { input, output, gate, up, .. } = &mut self.scratch.experts;
         let x = Rows::new(&input[..rows * width], width);
-        if expert.gate.wants_q8() || expert.up.wants_q8() {
+        if pair.wants_q8() {
             quantize(pool, kernels, x, quantized);
         }
-        let (gate, up) = (&mut gate[..rows * inner], &mut up[..rows * inner]);
-        let q8 = quantized.view();
-        multiply(pool, kernels, &expert.gate, x, q8, RowsMut::new(gate, inner));
-        multiply(pool, kernels, &expert.up, x, q8, RowsMut::new(up, inner));
-        kernels.activate(experts.spec.activation, gate);
-        kernels.multiply(gate, up);
+        let (hidden, room) = (&mut gate[..rows * inner], &mut up[..rows * inner]);
+        gated(pool, pair, &Inputs { kernels, x, q8: quantized.view() }, hidden, room);
 
-        let hidden = Rows::new(gate, inner);
-        if expert.down.wants_q8() {
-            quantize(pool, kernels, hidden, quantized);
+        let x = Rows::new(hidden, inner);
+        if down.wants_q8() {
+            quantize(pool, kernels, x, quantized);
         }
         let out = RowsMut::new(&mut output[..rows * width], width);
-        multiply(pool, kernels, &expert.down, hidden, quantized.view(), out);
+        multiply(pool, down, &Inputs { kernels, x, q8: quantized.view() }, out);
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `rows`: what a step asks for, validated before anything changes
 //! - `memory`: where values are while a step runs; `scratch`: everything else it needs
 //! - `run`: the actions in order
-//! - `embed`, `elementwise`, `columns`, `linear`, `rope`, `pooling`, `experts`: one family of ops each
+//! - `embed`, `elementwise`, `norm`, `columns`, `linear`, `rope`, `pooling`, `experts`: one family of ops each
 //! - `sight`: how far queries see; `tiles`: rows cut into tiles
 //! - `attend`: scores, softmax, weighted sum
 //! - `attention`: what all kinds have in common; `splits`: contexts that threads share; `grouped`, `latent`, `both_sides`: the kinds
@@ -21,6 +21,7 @@ mod grouped;
 mod latent;
 mod linear;
 mod memory;
+mod norm;
 mod pooling;
 mod rope;
 mod rows;

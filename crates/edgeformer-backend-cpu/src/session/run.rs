@@ -51,12 +51,12 @@ impl Executor<'_> {
             Action::Embed { table, scale } => self.embed(table, *scale, outputs[0]),
             Action::Unfold(unfold) => self.unfold(unfold, outputs[0]),
             Action::Prepend(rows) => self.prepend(rows, inputs[0], outputs[0]),
-            Action::Linear(linear) => self.linear(linear, inputs[0], outputs[0]),
+            Action::Linears(linears) => self.linears(linears, inputs[0], outputs),
+            Action::Residual(linear) => self.residual(linear, inputs, outputs[0]),
+            Action::Gated(pair) => self.gated(pair, inputs[0], outputs),
             Action::Split { groups, widths } => self.split(*groups, widths, inputs[0], outputs),
             Action::Concat => self.concat(inputs, outputs[0]),
-            Action::Norm { norm, weight, bias } => {
-                self.norm(norm, weight.as_deref(), bias.as_deref(), inputs[0], outputs[0]);
-            }
+            Action::Norm(norm) => self.norm(norm, inputs[0], outputs[0]),
             Action::Attention { attention, rope } => {
                 self.attention(attention, *rope, inputs, outputs[0])?;
             }
