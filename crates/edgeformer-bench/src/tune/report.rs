@@ -115,6 +115,7 @@ mod tests {
         let setup = Setup {
             threads: 2,
             threads_batch: 2,
+            repack: true,
             chunk: 512,
             cache_type: CacheFormat::F16,
             latent_form: LatentForm::Auto,

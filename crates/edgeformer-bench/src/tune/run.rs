@@ -73,6 +73,7 @@ fn tuned(usual: &Setup, tuning: &Tuning) -> Setup {
     Setup {
         threads: choices.threads.unwrap_or(usual.threads),
         threads_batch: choices.threads_batch.unwrap_or(usual.threads_batch),
+        repack: choices.repack.unwrap_or(usual.repack),
         chunk: choices.chunk.unwrap_or(usual.chunk),
         cache_type: choices.cache_type.unwrap_or(usual.cache_type),
         latent_form: choices.latent_form.unwrap_or(usual.latent_form),

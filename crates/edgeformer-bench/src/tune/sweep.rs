@@ -34,7 +34,8 @@ impl Kind {
         }
     }
 
-    /// Every setup that matters to single tokens: threads and cache formats.
+    /// Every setup that matters to single tokens: threads and cache formats, and the usual one with
+    /// weights in place.
     pub fn decode_setups(usual: &Setup, tuned: &Setup) -> Vec<Setup> {
         let all = threads().flat_map(|threads| {
             [CacheFormat::F16, CacheFormat::F32].map(|cache_type| Setup {
@@ -43,19 +44,23 @@ impl Kind {
                 ..*usual
             })
         });
-        distinct([*usual, *tuned].into_iter().chain(all), |setup| {
-            (setup.threads, setup.cache_type.name(), 0)
+        let in_place = Setup { repack: false, ..*usual };
+        distinct([*usual, *tuned].into_iter().chain(all).chain([in_place]), |setup| {
+            (setup.threads, setup.cache_type.name(), setup.repack)
         })
     }
 
-    /// Every setup that matters to prompts of so many tokens: threads and chunks.
+    /// Every setup that matters to prompts of so many tokens: threads and chunks, and the usual one
+    /// with weights in place.
     pub fn prefill_setups(usual: &Setup, tuned: &Setup, prompt: usize) -> Vec<Setup> {
         let chunks = CHUNKS.into_iter().filter(|&chunk| chunk <= prompt);
         let all = chunks.flat_map(|chunk| {
             threads().map(move |threads_batch| Setup { threads_batch, chunk, ..*usual })
         });
-        distinct([*usual, *tuned].into_iter().chain(all), |setup| {
-            (setup.threads_batch, setup.latent_form.name(), setup.chunk.min(prompt))
+        let in_place = Setup { repack: false, ..*usual };
+        distinct([*usual, *tuned].into_iter().chain(all).chain([in_place]), |setup| {
+            let chunk = setup.chunk.min(prompt);
+            (setup.threads_batch, setup.latent_form.name(), chunk, setup.repack)
         })
     }
 
@@ -74,12 +79,13 @@ impl Kind {
     }
 
     fn label(self, setup: &Setup) -> String {
+        let packing = if setup.repack { "" } else { ", weights in place" };
         match self {
             Self::Decode { .. } => {
-                format!("{} threads, cache {}", setup.threads, setup.cache_type.name())
+                format!("{} threads, cache {}{packing}", setup.threads, setup.cache_type.name())
             }
             Self::Prefill { .. } => {
-                format!("{} threads, chunk {}", setup.threads_batch, setup.chunk)
+                format!("{} threads, chunk {}{packing}", setup.threads_batch, setup.chunk)
             }
         }
     }
@@ -190,6 +196,7 @@ mod tests {
         Setup {
             threads: 2,
             threads_batch: 2,
+            repack: true,
             chunk: 512,
             cache_type: CacheFormat::F16,
             latent_form: LatentForm::Auto,

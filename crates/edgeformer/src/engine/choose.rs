@@ -24,7 +24,7 @@ impl Chosen {
                 .threads_batch
                 .or(options.threads)
                 .or(options.tuned.threads_batch),
-            repack: options.repack,
+            repack: options.repack && options.tuned.repack.unwrap_or(true),
         };
         Ok(Self { choice, compile })
     }

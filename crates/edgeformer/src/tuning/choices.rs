@@ -14,6 +14,9 @@ pub struct Choices {
     /// Tokens of a chunk in which prompts are processed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
+    /// Whether weights are packed; where they are not, the file's are multiplied in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repack: Option<bool>,
     /// Format of the cache. Only those that lose no quality against the usual one are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_type: Option<CacheFormat>,
@@ -38,6 +41,8 @@ pub struct Setup {
     pub threads_batch: usize,
     /// Tokens of a chunk of a prompt.
     pub chunk: usize,
+    /// Whether weights are packed.
+    pub repack: bool,
     /// Format of cached keys and values.
     pub cache_type: CacheFormat,
     /// Form of latent attention.
@@ -47,7 +52,8 @@ pub struct Setup {
 /// What was measured of one value of a setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// The setting: `threads`, `threads_batch`, `ubatch_size`, `cache_type`, `mla`.
+    /// The setting: `threads`, `threads_batch`, `repack`, `ubatch_size`, `cache_type`,
+    /// `mla`.
     pub setting: String,
     /// Its value.
     pub value: String,

@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use edgeformer_core::{
-    CompileOptions, Input, Outputs, Program, SequenceId, Session, SessionOptions, Span, Step, Want,
+    Backend, CompileOptions, Input, Model, Outputs, Program, SequenceId, Session, SessionOptions,
+    Span, Step, Want,
 };
 use edgeformer_models::ModelFile;
 
@@ -10,9 +11,13 @@ use super::Setup;
 use crate::engine::Chosen;
 use crate::{EngineOptions, Error, Result};
 
-/// Times how a model runs under different setups. It is compiled once.
+/// Times how a model runs under different setups. It is compiled once, and once more where weights
+/// in place are in question.
 pub struct Meter {
+    model: Arc<Model>,
+    backend: Arc<dyn Backend>,
     program: Arc<dyn Program>,
+    in_place: OnceLock<Arc<dyn Program>>,
     compile: CompileOptions,
     base: SessionOptions,
     usual: Setup,
@@ -47,12 +52,22 @@ impl Meter {
         let usual = Setup {
             threads,
             threads_batch: chosen.compile.threads_batch.unwrap_or(threads),
+            repack: chosen.compile.repack,
             chunk: base.chunk,
             cache_type: base.cache_type_k,
             latent_form: base.latent_form,
         };
         let vocabulary = graph.vocabulary();
-        Ok(Self { program, compile: chosen.compile, base, usual, vocabulary })
+        Ok(Self {
+            model: file.model.clone(),
+            backend: chosen.backend().clone(),
+            program,
+            in_place: OnceLock::new(),
+            compile: chosen.compile,
+            base,
+            usual,
+            vocabulary,
+        })
     }
 
     /// The setup without a profile.
@@ -71,12 +86,26 @@ impl Meter {
         slots.iter().any(|slot| matches!(slot, edgeformer_core::graph::SlotPlan::Latent { .. }))
     }
 
+    /// The model with its weights packed or in place; the latter is compiled when it is first
+    /// asked for, which takes no time worth counting.
+    fn program(&self, repack: bool) -> Result<&Arc<dyn Program>> {
+        if repack == self.compile.repack {
+            return Ok(&self.program);
+        }
+        if let Some(program) = self.in_place.get() {
+            return Ok(program);
+        }
+        let options = CompileOptions { repack, ..self.compile.clone() };
+        let program = self.backend.compile(self.model.clone(), &options)?;
+        Ok(self.in_place.get_or_init(|| program))
+    }
+
     /// A session under a setup.
     ///
     /// # Errors
     /// If the backend refuses the setup.
     pub fn bench(&self, setup: &Setup) -> Result<Bench> {
-        let program = self.program.with_threads(&CompileOptions {
+        let program = self.program(setup.repack)?.with_threads(&CompileOptions {
             threads: Some(setup.threads),
             threads_batch: Some(setup.threads_batch),
             ..self.compile.clone()

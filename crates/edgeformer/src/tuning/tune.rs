@@ -83,6 +83,7 @@ fn choices(usual: &Setup, found: &Setup) -> Choices {
         threads,
         // Nothing said would mean as many as for single tokens.
         threads_batch: batch.or(threads.map(|_| found.threads_batch)),
+        repack: changed(usual.repack, found.repack),
         chunk: changed(usual.chunk, found.chunk),
         cache_type: changed(usual.cache_type, found.cache_type),
         latent_form: changed(usual.latent_form, found.latent_form),
@@ -108,6 +109,9 @@ impl Tuner<'_> {
         if options.threads.is_none() && options.threads_batch.is_none() {
             self.ask_prefill(self.threads_batch(0.55), PROMPTS[PROMPTS.len() - 1])?;
         }
+        if options.repack {
+            self.ask_packing(depth)?;
+        }
         if options.chunk.is_none() {
             // Smaller prompts would be one chunk whatever its size.
             self.ask_prefill(self.chunks(0.8), PROMPT)?;
@@ -119,6 +123,27 @@ impl Tuner<'_> {
             self.ask_prefill(self.latent_forms(1.0), PROMPTS[PROMPTS.len() - 1])?;
         }
         Ok(())
+    }
+
+    /// Weights stay as the file has them only where that helps prompts and single tokens alike.
+    fn ask_packing(&mut self, depth: usize) -> Result<()> {
+        self.ask_prefill(self.packings(0.65), PROMPTS[PROMPTS.len() - 1])?;
+        if self.setup.repack {
+            return Ok(());
+        }
+        let asked = self.tuning.trials.len();
+        self.ask_decode(self.packings(0.7), depth)?;
+        if self.tuning.trials.len() == asked {
+            // Nothing was measured, and one half of the answer is none.
+            self.setup.repack = true;
+        }
+        Ok(())
+    }
+
+    fn packings(&self, until: f64) -> Question {
+        let base = self.setup;
+        let with = |repack: bool| (Setup { repack, ..base }, repack.to_string());
+        Question { setting: "repack", candidates: [true, false].map(with).to_vec(), until }
     }
 
     fn threads(&self, until: f64) -> Question {
@@ -304,6 +329,7 @@ mod tests {
         let usual = Setup {
             threads: 4,
             threads_batch: 4,
+            repack: true,
             chunk: 512,
             cache_type: CacheFormat::F16,
             latent_form: LatentForm::Auto,
@@ -312,6 +338,8 @@ mod tests {
         // Prompts keep their threads when single tokens take fewer.
         let fewer = choices(&usual, &Setup { threads: 2, ..usual });
         assert_eq!((fewer.threads, fewer.threads_batch), (Some(2), Some(4)));
+        let in_place = choices(&usual, &Setup { repack: false, ..usual });
+        assert_eq!(in_place, Choices { repack: Some(false), ..Choices::default() });
         let chunk = choices(&usual, &Setup { chunk: 128, ..usual });
         assert_eq!(chunk, Choices { chunk: Some(128), ..Choices::default() });
     }
