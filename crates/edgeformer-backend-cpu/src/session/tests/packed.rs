@@ -214,7 +214,7 @@ fn what_is_no_file_of_ours_is_refused() {
     let unaligned = Bytes::from([b"x", file.as_slice()].concat());
     let start = unaligned.as_ptr() as usize % 64;
     let unaligned = PackedFile::new("a", unaligned.slice(1..));
-    if (start + 1) % 64 != 0 {
+    if !(start + 1).is_multiple_of(64) {
         let used = backend().check_packed(&model, &with(Some(unaligned)), false).unwrap();
         assert_eq!(used, PackedUse::Refused("it is not aligned in memory".into()));
     }
