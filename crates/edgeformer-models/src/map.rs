@@ -86,7 +86,11 @@ impl Backing for MappedFile {
 /// # Errors
 /// If it cannot be opened or mapped, or is not a regular file.
 pub fn map_file(path: &Path) -> Result<Bytes> {
-    Ok(MappedFile::open(path)?.map_or_else(Bytes::new, |file| file.bytes()))
+    let Some(file) = MappedFile::open(path)? else { return Ok(Bytes::new()) };
+    // A hint: what is read from the disk is kept in huge pages where the file system can.
+    #[cfg(target_os = "linux")]
+    let _ = file.map.advise(memmap2::Advice::HugePage);
+    Ok(file.bytes())
 }
 
 #[cfg(test)]

@@ -8,10 +8,14 @@ use super::xxh64::Xxh64;
 use crate::pool::Pool;
 use crate::program::pack_plan::{PackedTensor, pack_groups};
 
-/// Bytes of panels that are in memory at a time.
+/// Bytes of panels that are packed at a time.
 const BATCH: usize = 8 << 20;
+/// Bytes that are written at a time: Linux keeps a huge page that is written whole as one, and
+/// maps it as one.
+const WRITE: usize = 2 << 20;
 
-/// Writes what is planned for a model. `progress` is told how many bytes of how many panels are written.
+/// Writes what is planned for a model. `progress` is told how many bytes of panels are done, of how
+/// many.
 ///
 /// # Errors
 /// If nothing is planned, or writing fails.
@@ -34,11 +38,13 @@ pub(in crate::program) fn write(
         panels: plan.bytes() as u64,
         table: Table::bytes(tensors.len(), stamps.len(), &text) as u64,
     };
-    to.write_all(&header.to_bytes())?;
-    to.write_all(&vec![0; PANELS - HEADER])?;
-    let mut writer = Writer { weights, pool, to, batch: Vec::new(), written: 0, progress };
+    let mut first = vec![0; PANELS];
+    first[..HEADER].copy_from_slice(&header.to_bytes());
+    to.write_all(&first)?;
+    let mut writer = Writer { weights, pool, to, waiting: Vec::new(), packed: 0, progress };
     let hashes = tensors.iter().map(|tensor| writer.tensor(tensor, header.panels));
     let hashes = hashes.collect::<Result<_>>()?;
+    writer.write(1)?;
     let table = Table { stamps, hashes, plan: text }.to_bytes(header);
     to.write_all(&table)?;
     let bytes = PANELS as u64 + header.panels + table.len() as u64;
@@ -49,9 +55,10 @@ struct Writer<'a> {
     weights: &'a Weights,
     pool: &'a Pool,
     to: &'a mut dyn Write,
-    /// Panels that are written next.
-    batch: Vec<u8>,
-    written: u64,
+    /// Panels that are not written yet.
+    waiting: Vec<u8>,
+    /// Bytes of panels so far.
+    packed: u64,
     progress: &'a dyn Fn(u64, u64) -> io::Result<()>,
 }
 
@@ -66,14 +73,23 @@ impl Writer<'_> {
             let (batch, others) = rest.split_at(rest.len().min((BATCH / first.bytes()).max(1)));
             rest = others;
             batch.iter().for_each(|group| source.add(group.rows));
-            self.batch.clear();
-            self.batch.resize(batch.iter().map(|group| group.bytes()).sum(), 0);
-            pack_groups(batch.iter().copied(), &mut self.batch, self.weights, self.pool);
-            panels.add(&self.batch);
-            self.to.write_all(&self.batch)?;
-            self.written += self.batch.len() as u64;
-            (self.progress)(self.written, all)?;
+            let from = self.waiting.len();
+            self.waiting.resize(from + batch.iter().map(|group| group.bytes()).sum::<usize>(), 0);
+            let own = &mut self.waiting[from..];
+            pack_groups(batch.iter().copied(), own, self.weights, self.pool);
+            panels.add(own);
+            self.packed += own.len() as u64;
+            self.write(WRITE)?;
+            (self.progress)(self.packed, all)?;
         }
         Ok(TensorHashes { source: source.value(), panels: panels.value() })
+    }
+
+    /// Writes as many whole pieces of so many bytes as there are.
+    fn write(&mut self, piece: usize) -> io::Result<()> {
+        let whole = self.waiting.len() / piece * piece;
+        self.to.write_all(&self.waiting[..whole])?;
+        self.waiting.drain(..whole);
+        Ok(())
     }
 }
