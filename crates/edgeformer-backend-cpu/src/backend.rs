@@ -1,8 +1,9 @@
+use std::io::Write;
 use std::sync::Arc;
 
 use edgeformer_core::{
-    Backend, CompileOptions, Device, Error, Footprint, Graph, Model, Program, Result,
-    SessionOptions, Unsupported,
+    Backend, CompileOptions, Device, Error, Footprint, Graph, Model, PackedSummary, PackedUse,
+    Program, Result, SessionOptions, Unsupported,
 };
 
 use crate::kernels::{Isa, Kernels};
@@ -92,7 +93,35 @@ impl Backend for CpuBackend {
     }
 
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
-        Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?, options.repack)?))
+        Ok(Arc::new(CpuProgram::new(model, self.kernels, threads(options)?, options)?))
+    }
+
+    fn write_packed(
+        &self,
+        model: &Model,
+        options: &CompileOptions,
+        to: &mut dyn Write,
+        progress: &dyn Fn(u64, u64) -> std::io::Result<()>,
+    ) -> Result<PackedSummary> {
+        if !options.repack {
+            let problem = "no_repack uses weights as the file holds them: nothing is packed";
+            return Err(Error::Config(problem.into()));
+        }
+        program::write_packed(model, self.kernels, threads(options)?, to, progress)
+    }
+
+    fn check_packed(
+        &self,
+        model: &Model,
+        options: &CompileOptions,
+        all: bool,
+    ) -> Result<PackedUse> {
+        match &options.packed {
+            Some(file) if options.repack => {
+                program::check_packed(model, self.kernels, threads(options)?, file, all)
+            }
+            _ => Ok(PackedUse::Absent),
+        }
     }
 }
 

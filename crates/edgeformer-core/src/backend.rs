@@ -1,11 +1,12 @@
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttentionMass, CacheFormat, Device, Error, Graph, KvCache, LatentForm, Model, Outputs, Result,
-    Step, Tiers, Visibility,
+    AttentionMass, CacheFormat, Device, Error, Graph, KvCache, LatentForm, Model, Outputs,
+    PackedFile, PackedSummary, PackedUse, Result, Step, Tiers, Visibility,
 };
 
 /// Runs graphs on the devices of one kind.
@@ -38,6 +39,39 @@ pub trait Backend: Send + Sync {
 
     /// Packs the weights and plans the steps.
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>>;
+
+    /// Writes the weights as [`compile`](Self::compile) packs them, for
+    /// [`CompileOptions::packed`]. `progress` is told how many bytes of how many are written; its
+    /// error ends the writing.
+    ///
+    /// # Errors
+    /// If the backend or the options pack nothing of this model, or writing fails.
+    fn write_packed(
+        &self,
+        model: &Model,
+        options: &CompileOptions,
+        to: &mut dyn Write,
+        progress: &dyn Fn(u64, u64) -> std::io::Result<()>,
+    ) -> Result<PackedSummary> {
+        let _packs_nothing = (model, options, to, progress);
+        let problem = "it packs no weights ahead: there is nothing to write".into();
+        Err(Error::Backend { backend: self.name().into(), problem })
+    }
+
+    /// What [`compile`](Self::compile) would make of [`CompileOptions::packed`]; with `all`, every
+    /// byte of the file and of the model that it was made from is looked at.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    fn check_packed(
+        &self,
+        model: &Model,
+        options: &CompileOptions,
+        all: bool,
+    ) -> Result<PackedUse> {
+        let _packs_nothing = (model, options, all);
+        Ok(PackedUse::Absent)
+    }
 }
 
 /// A compiled model: immutable, shared between sessions and threads.
@@ -56,6 +90,11 @@ pub trait Program: Send + Sync {
     fn with_threads(&self, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         let _nothing_to_choose = options;
         Err(Error::Config("this backend has no threads to choose".into()))
+    }
+
+    /// What became of [`CompileOptions::packed`].
+    fn packed(&self) -> &PackedUse {
+        &PackedUse::Absent
     }
 
     /// Opens a session.
@@ -100,11 +139,21 @@ pub struct CompileOptions {
     /// Whether weights are rearranged for speed, where the backend has a faster layout than the
     /// file's. Otherwise they are used in place.
     pub repack: bool,
+    /// Weights that were rearranged before: used instead, where they are those of this model and
+    /// this backend. Nothing without [`repack`](Self::repack).
+    #[serde(skip)]
+    pub packed: Option<PackedFile>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { device: "cpu".into(), threads: None, threads_batch: None, repack: true }
+        Self {
+            device: "cpu".into(),
+            threads: None,
+            threads_batch: None,
+            repack: true,
+            packed: None,
+        }
     }
 }
 

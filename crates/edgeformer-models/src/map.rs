@@ -3,16 +3,20 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use edgeformer_core::Backing;
+use edgeformer_core::{Backing, FileStamp};
 use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::{Error, Result};
 
 /// A regular file mapped into memory, read-only.
 #[derive(Debug, Clone)]
-pub(crate) struct MappedFile(Arc<Mmap>);
+pub(crate) struct MappedFile {
+    map: Arc<Mmap>,
+    stamp: FileStamp,
+}
 
 impl MappedFile {
     /// Maps a file; `None` if it is empty.
@@ -38,7 +42,9 @@ impl MappedFile {
         // be checked; it is the documented condition of opening a model, and everything read from
         // the mapping is treated as bytes, for which every value is valid.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Some(Self(Arc::new(map))))
+        let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let modified = metadata.modified().ok().and_then(since);
+        Ok(Some(Self { map: Arc::new(map), stamp: FileStamp { bytes: metadata.len(), modified } }))
     }
 
     /// Its bytes. The file stays mapped until the last slice of them is gone.
@@ -49,13 +55,13 @@ impl MappedFile {
 
 impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
 }
 
 impl Backing for MappedFile {
     fn release(&self, bytes: &[u8]) {
-        let own = self.0.as_ptr_range();
+        let own = self.map.as_ptr_range();
         let given = bytes.as_ptr_range();
         if bytes.is_empty() || given.start < own.start || given.end > own.end {
             return;
@@ -65,17 +71,26 @@ impl Backing for MappedFile {
         // SAFETY: the range lies in the mapping, which is a read-only one of a file: pages that
         // are dropped are read from the file again, with the same bytes.
         let _ = unsafe {
-            self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len())
+            self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len())
         };
+    }
+
+    fn stamp(&self) -> Option<FileStamp> {
+        Some(self.stamp)
     }
 }
 
-/// The bytes of a regular file, memory-mapped.
+/// The bytes of a regular file, memory-mapped. It must not be shortened or changed meanwhile:
+/// programs that replace a file rename a new one over it, as [`crate::atomic`] does.
 ///
 /// # Errors
-/// As [`MappedFile::open`].
-pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
-    Ok(MappedFile::open(path)?.map_or_else(Bytes::new, |file| file.bytes()))
+/// If it cannot be opened or mapped, or is not a regular file.
+pub fn map_file(path: &Path) -> Result<Bytes> {
+    let Some(file) = MappedFile::open(path)? else { return Ok(Bytes::new()) };
+    // A hint: what is read from the disk is kept in huge pages where the file system can.
+    #[cfg(target_os = "linux")]
+    let _ = file.map.advise(memmap2::Advice::HugePage);
+    Ok(file.bytes())
 }
 
 #[cfg(test)]

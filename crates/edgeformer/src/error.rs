@@ -64,6 +64,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of packed weights that cannot be written or does not belong to the model.
+    #[error("{}: {problem}", path.display())]
+    PackedFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The model computes nonsense.
     #[error("{0}")]
     Generation(String),

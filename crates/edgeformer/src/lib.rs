@@ -36,6 +36,7 @@ mod error;
 mod hash;
 mod memory;
 mod options;
+mod packed;
 mod plan;
 mod registry;
 mod source;
@@ -67,6 +68,7 @@ pub use engine::{
 pub use error::{Error, Result};
 pub use memory::{available_memory, peak_resident_bytes};
 pub use options::EngineOptions;
+pub use packed::{Packed, PackedWeights, pack, verify_packed};
 pub use plan::Plan;
 pub use registry::builtin as builtin_backends;
 pub use source::ModelSource;

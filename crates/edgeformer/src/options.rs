@@ -9,7 +9,7 @@ use edgeformer_core::{
 
 use crate::tuning::Choices;
 use crate::window_tuning::WindowFile;
-use crate::{Guesses, Result, Speculation};
+use crate::{Guesses, PackedWeights, Result, Speculation};
 
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -30,6 +30,8 @@ pub struct EngineOptions {
     pub isa: Option<String>,
     /// Whether weights are rearranged for speed; otherwise they are used in place.
     pub repack: bool,
+    /// The file of weights that were packed before, to be mapped instead of packing them.
+    pub packed: PackedWeights,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
     pub context: Option<usize>,
     /// Rows of one step: the chunk in which prompts are processed; `None` is 512, down to 32
@@ -109,6 +111,11 @@ impl From<&Config> for EngineOptions {
             threads_batch: config.threads_batch,
             isa: config.isa.clone(),
             repack: !config.no_repack,
+            packed: match (config.no_packed_file, &config.packed_file) {
+                (true, _) => PackedWeights::Ignored,
+                (false, Some(file)) => PackedWeights::File(file.clone()),
+                (false, None) => PackedWeights::Beside,
+            },
             context: config.ctx_size,
             chunk: config.ubatch_size,
             output_rows: None,

@@ -49,7 +49,8 @@ impl Plan {
     /// If the files are damaged, no backend can run the model, or options contradict each other.
     pub fn of(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
         let file = source.open_file(&OpenOptions { tokenizer: false })?;
-        let (chosen, options, told) = Chosen::tuned(&file, options)?;
+        let (mut chosen, options, told) = Chosen::tuned(&file, options)?;
+        chosen.find_packed(source, &file, &options.packed);
         Self::with(&file, &chosen, &options, told)
     }
 
@@ -69,7 +70,10 @@ impl Plan {
         let search = Search { file, chosen, options, budget, fixed };
         let Decision { session, footprint, candidates, fits } = search.decide()?;
         let explanation = match options.explain {
-            true => [told, chosen.backend().explain(&file.model, &session)?].concat(),
+            true => {
+                let packed = chosen.packed_told(&file.model)?.into_iter().collect();
+                [told, packed, chosen.backend().explain(&file.model, &session)?].concat()
+            }
             false => Vec::new(),
         };
         Ok(Self {

@@ -3,7 +3,8 @@
 //! - `fusion`: which nodes share a step
 //! - `schedule`: which nodes run, on which rows, how long values live
 //! - `buffers`, `scratch`, `needs`: memory, from shapes and formats alone
-//! - `panels`: weights rearranged for the kernels
+//! - `pack_plan`, `panels`: weights rearranged for the kernels
+//! - `packed`: files of them, written and mapped
 //! - `compile`: ops to actions, with `linear`, `part`, `matrix`, `rope`, `latent` for their weights
 //! - `attention`: how attention is cut into jobs
 //! - `explain`: what was chosen, for people
@@ -20,6 +21,8 @@ mod latent;
 mod linear;
 mod matrix;
 mod needs;
+mod pack_plan;
+mod packed;
 mod panels;
 mod part;
 mod rope;
@@ -27,15 +30,20 @@ mod schedule;
 mod scratch;
 mod threads;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use self::panels::{PackPlan, Panels};
+use self::pack_plan::PackPlan;
+use self::packed::Subject;
+use self::panels::Panels;
 use edgeformer_core::{
-    CompileOptions, Footprint, Graph, Model, Program, Result, Session, SessionOptions,
+    CompileOptions, Footprint, Graph, Model, PackedFile, PackedSummary, PackedUse, Program, Result,
+    Session, SessionOptions, Weights,
 };
 
 use crate::cache::PagedCache;
 use crate::kernels::Kernels;
+use crate::pool::Pool;
 use crate::session::CpuSession;
 
 pub(crate) use attention::{
@@ -66,27 +74,61 @@ pub(crate) struct CpuProgram {
     pub code: Arc<Code>,
     pub needs: Arc<Needs>,
     pub fingerprint: u64,
+    packed: PackedUse,
 }
 
-impl CpuProgram {
-    pub fn new(
-        model: Arc<Model>,
-        kernels: &'static Kernels,
-        threads: Threads,
-        repack: bool,
-    ) -> Result<Self> {
+/// What is known of a program before its weights are packed.
+struct Prepared {
+    schedule: Schedule,
+    fingerprint: u64,
+    plan: PackPlan,
+}
+
+impl Prepared {
+    fn new(model: &Model, kernels: &Kernels, repack: bool) -> Result<Self> {
         let (graph, weights) = (&model.graph, &model.weights);
         graph.check()?;
         weights.check(graph)?;
         let schedule = Schedule::new(graph);
         let fingerprint = fingerprint::fingerprint(graph, weights)?;
+        let plan = pack_plan(model, &schedule, kernels, repack)?;
+        Ok(Self { schedule, fingerprint, plan })
+    }
+
+    /// What a file of packed weights has to fit.
+    fn subject<'a>(&'a self, weights: &'a Weights, pool: &'a Pool) -> Subject<'a> {
+        Subject { plan: &self.plan, weights, fingerprint: self.fingerprint, pool }
+    }
+}
+
+impl CpuProgram {
+    /// Compiles a model; its threads are `threads`, whatever the options say.
+    pub fn new(
+        model: Arc<Model>,
+        kernels: &'static Kernels,
+        threads: Threads,
+        options: &CompileOptions,
+    ) -> Result<Self> {
+        let weights = &model.weights;
+        let prepared = Prepared::new(&model, kernels, options.repack)?;
+        let needs = Needs::new(&model.graph, weights, &prepared.schedule, &prepared.plan)?;
         let crews = Crews::new(threads);
-        let plan = pack_plan(&model, &schedule, kernels, repack)?;
-        let needs = Needs::new(graph, weights, &schedule, &plan)?;
-        let panels = Panels::pack(plan, weights, crews.for_rows(usize::MAX))?;
+        let pool = crews.for_rows(usize::MAX);
+        // Where nothing is packed there is nothing that a file could hold.
+        let file = options.packed.as_ref().filter(|_| prepared.plan.bytes() > 0);
+        let found = file.map(|file| packed::panels(file, &prepared.subject(weights, pool)));
+        let Prepared { schedule, fingerprint, plan } = prepared;
+        let (panels, packed) = match found {
+            Some(Ok(memory)) => {
+                let used = PackedUse::Mapped(plan.tensors().len());
+                (Panels::packed(plan, memory), used)
+            }
+            Some(Err(why)) => (Panels::pack(plan, weights, pool)?, PackedUse::Refused(why)),
+            None => (Panels::pack(plan, weights, pool)?, PackedUse::Absent),
+        };
         let code = Code::new(&model, &schedule, kernels, &panels, threads.most())?;
         let (schedule, code, needs) = (Arc::new(schedule), Arc::new(code), Arc::new(needs));
-        Ok(Self { model, kernels, crews, schedule, code, needs, fingerprint })
+        Ok(Self { model, kernels, crews, schedule, code, needs, fingerprint, packed })
     }
 
     /// The same program with other threads; what was compiled is shared.
@@ -99,6 +141,7 @@ impl CpuProgram {
             code: self.code.clone(),
             needs: self.needs.clone(),
             fingerprint: self.fingerprint,
+            packed: self.packed.clone(),
         }
     }
 
@@ -125,6 +168,41 @@ pub(crate) fn plan(
     let ropes = compile::rope_tables(graph, &schedule);
     let scratch = ScratchPlan::new(graph, &schedule, &ropes, &needs, options, threads)?;
     footprint(graph, &needs, &scratch, options, threads)
+}
+
+/// Writes the panels of a model as a file.
+pub(crate) fn write_packed(
+    model: &Model,
+    kernels: &Kernels,
+    threads: Threads,
+    to: &mut dyn Write,
+    progress: &dyn Fn(u64, u64) -> io::Result<()>,
+) -> Result<PackedSummary> {
+    let prepared = Prepared::new(model, kernels, true)?;
+    let crews = Crews::new(threads);
+    packed::write(&prepared.subject(&model.weights, crews.for_rows(usize::MAX)), to, progress)
+}
+
+/// What becomes of a file of packed weights; with `all`, after reading all of it and of the model.
+pub(crate) fn check_packed(
+    model: &Model,
+    kernels: &Kernels,
+    threads: Threads,
+    file: &PackedFile,
+    all: bool,
+) -> Result<PackedUse> {
+    let prepared = Prepared::new(model, kernels, true)?;
+    if prepared.plan.bytes() == 0 {
+        return Ok(PackedUse::Absent);
+    }
+    let crews = Crews::new(threads);
+    let subject = prepared.subject(&model.weights, crews.for_rows(usize::MAX));
+    let checked = match all {
+        true => packed::check_all(file, &subject),
+        false => packed::panels(file, &subject).map(drop),
+    };
+    let mapped = |()| PackedUse::Mapped(prepared.plan.tensors().len());
+    Ok(checked.map_or_else(PackedUse::Refused, mapped))
 }
 
 fn pack_plan(
@@ -171,6 +249,10 @@ impl Program for CpuProgram {
 
     fn with_threads(&self, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         Ok(Arc::new(Self::with_threads(self, crate::backend::threads(options)?)))
+    }
+
+    fn packed(&self) -> &PackedUse {
+        &self.packed
     }
 
     fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {

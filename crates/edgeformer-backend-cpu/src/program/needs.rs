@@ -7,7 +7,7 @@ use edgeformer_core::quant::ActivationFormat;
 use edgeformer_core::{Graph, Op, Result, Weights};
 
 use super::latent::prepared_bytes;
-use super::panels::PackPlan;
+use super::pack_plan::PackPlan;
 use super::schedule::Schedule;
 
 /// What a model takes, whatever the session.
@@ -30,7 +30,7 @@ impl Needs {
         schedule: &Schedule,
         plan: &PackPlan,
     ) -> Result<Self> {
-        let mut needs = Self { packed: plan.bytes(), ..Self::default() };
+        let mut needs = Self { packed: plan.bytes() as u64, ..Self::default() };
         let mut seen = BTreeSet::new();
         for node in schedule.nodes(graph) {
             needs.decoded += decoded_bytes(&node.op, graph, weights)?;

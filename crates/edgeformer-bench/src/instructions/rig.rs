@@ -38,6 +38,7 @@ impl Rig {
             threads: Some(1),
             threads_batch: Some(1),
             repack: true,
+            packed: None,
         };
         let program = found.backend.compile(Arc::new(Model { graph, weights }), &compile)?;
         let length = case.depth + case.tokens;

@@ -4,6 +4,7 @@ use crate::{CacheFormat, Error, Result};
 impl Config {
     /// Whether no two settings contradict each other. Errors name both.
     pub(super) fn check_conflicts(&self) -> Result<()> {
+        self.check_packed_file()?;
         self.check_tiers()?;
         self.check_eviction()?;
         self.check_sinks()?;
@@ -13,6 +14,16 @@ impl Config {
                 "cache_type_v is q4_0h, which is for keys: use q4_0 for values beside cache_type_k q4_0h",
             )),
             _ => Ok(()),
+        }
+    }
+
+    fn check_packed_file(&self) -> Result<()> {
+        let others = [("no_repack", self.no_repack), ("no_packed_file", self.no_packed_file)];
+        match others.into_iter().find(|&(_, is_set)| is_set && self.packed_file.is_some()) {
+            Some((other, _)) => {
+                Err(conflict(&format!("packed_file and {other} exclude each other")))
+            }
+            None => Ok(()),
         }
     }
 

@@ -25,6 +25,10 @@ pub struct Config {
     pub isa: Option<String>,
     /// Whether weights are used as the file holds them: slower, and nothing is packed at start.
     pub no_repack: bool,
+    /// The file of packed weights; none is the one beside the model, if it is there.
+    pub packed_file: Option<PathBuf>,
+    /// Whether files of packed weights are ignored.
+    pub no_packed_file: bool,
     /// Tokens that a sequence may hold; none is what the model was trained on, at most 4,096.
     pub ctx_size: Option<usize>,
     /// Rows of one step: the chunk in which prompts are processed; none is 512, less where memory
@@ -119,6 +123,8 @@ impl Default for Config {
             cache: None,
             isa: None,
             no_repack: false,
+            packed_file: None,
+            no_packed_file: false,
             ctx_size: None,
             ubatch_size: None,
             parallel: 1,

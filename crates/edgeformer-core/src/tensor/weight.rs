@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::graph::WeightInfo;
-use crate::{Error, Graph, Result, Tensor};
+use crate::{Error, FileStamp, Graph, Result, Tensor};
 
 /// A weight of the graph: one tensor, or several that follow each other along the first
 /// dimension (experts that a file keeps apart, fused projections).
@@ -85,6 +85,9 @@ pub trait Backing: Send + Sync + fmt::Debug {
     /// Gives up the memory of bytes that will not be read soon, if they are its own. They stay
     /// readable: the next read fetches them again.
     fn release(&self, bytes: &[u8]);
+
+    /// How the file was when it was opened, if it is one.
+    fn stamp(&self) -> Option<FileStamp>;
 }
 
 impl Weights {
@@ -102,6 +105,11 @@ impl Weights {
     /// They stay readable.
     pub fn release(&self, bytes: &[u8]) {
         self.backings.iter().for_each(|backing| backing.release(bytes));
+    }
+
+    /// How the files that the weights are slices of were when they were opened.
+    pub fn stamps(&self) -> Vec<FileStamp> {
+        self.backings.iter().filter_map(|backing| backing.stamp()).collect()
     }
 
     /// The weight of that name.

@@ -78,7 +78,7 @@ fn search<T>(
     act: impl FnOnce(&Search<'_>) -> T,
 ) -> T {
     let choice = Choice { backend: Arc::new(Plain), device: device(), refused: Vec::new() };
-    let chosen = Chosen { choice, compile: CompileOptions::default() };
+    let chosen = Chosen { choice, compile: CompileOptions::default(), packed: None };
     let budget = Budget { bytes: Some(bytes), source };
     act(&Search { file: &file(), chosen: &chosen, options, budget, fixed: FIXED })
 }

@@ -1,16 +1,19 @@
 use std::sync::Arc;
 
-use edgeformer_core::{Backend, Choice, CompileOptions, Graph};
+use edgeformer_core::{Backend, Choice, CompileOptions, Graph, Model, Program};
 
 use edgeformer_models::ModelFile;
 
+use crate::packed::Found;
 use crate::tuning;
-use crate::{EngineOptions, Result, builtin_backends};
+use crate::{EngineOptions, ModelSource, PackedWeights, Result, builtin_backends};
 
 /// The backend that runs a model, and how it is asked to compile.
 pub(crate) struct Chosen {
     pub choice: Choice,
     pub compile: CompileOptions,
+    /// The file of packed weights, if one is there and was looked for.
+    pub packed: Option<Found>,
 }
 
 impl Chosen {
@@ -25,8 +28,9 @@ impl Chosen {
                 .or(options.threads)
                 .or(options.tuned.threads_batch),
             repack: options.repack && options.tuned.repack.unwrap_or(true),
+            packed: None,
         };
-        Ok(Self { choice, compile })
+        Ok(Self { choice, compile, packed: None })
     }
 
     pub fn backend(&self) -> &Arc<dyn Backend> {
@@ -50,6 +54,28 @@ impl Chosen {
         let found = tuning::look_up(folder, &chosen, file);
         let options = EngineOptions { tuned: found.choices, ..options.clone() };
         Ok((Self::of(graph, &options)?, options, found.told))
+    }
+
+    /// Has the model compiled from the file of packed weights that is wanted, if it is there.
+    pub fn find_packed(&mut self, source: &ModelSource, file: &ModelFile, wanted: &PackedWeights) {
+        self.packed = Found::of(source, file, wanted).filter(|_| self.compile.repack);
+        let found = self.packed.as_ref().and_then(|found| found.file.as_ref().ok());
+        self.compile.packed = found.cloned();
+    }
+
+    /// Why the packed file that was found is of no use, `None` if it is used or there is none.
+    pub fn packed_warning(&self, program: &dyn Program) -> Option<String> {
+        self.packed.as_ref()?.warning(program.packed())
+    }
+
+    /// What would become of the packed file that was found, for people.
+    ///
+    /// # Errors
+    /// If the model cannot be compiled.
+    pub fn packed_told(&self, model: &Model) -> Result<Option<String>> {
+        let Some(found) = &self.packed else { return Ok(None) };
+        let used = self.backend().check_packed(model, &self.compile, false)?;
+        Ok(found.told(&used))
     }
 
     /// `BACKEND/DEVICE`.

@@ -24,6 +24,7 @@ pub struct Engine {
     session: SessionOptions,
     plan: Plan,
     refused: Vec<Refusal>,
+    warnings: Vec<String>,
     /// `None` only while it is dropped.
     commands: Option<Sender<Command>>,
     worker: Option<JoinHandle<()>>,
@@ -37,19 +38,23 @@ impl Engine {
     /// If its files are damaged, no backend can run it, or its tokenizer does not fit it.
     pub fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
         let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
-        let (chosen, options, told) = Chosen::tuned(&file, options)?;
+        let (mut chosen, options, told) = Chosen::tuned(&file, options)?;
         let options = &options;
+        chosen.find_packed(source, &file, &options.packed);
         let plan = Plan::with(&file, &chosen, options, told)?;
         plan.check()?;
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;
+        let mut warnings: Vec<String> = chosen.packed_warning(&*program).into_iter().collect();
         let session = program.open(&plan.session)?;
         let draft = DraftPlan::of(&file, options, plan.session.context)?;
-        let draft = draft.map(DraftPlan::open).transpose()?;
+        let draft = draft.map(|draft| draft.open(&mut warnings)).transpose()?;
         let speculator = match file.model.graph.is_decoder() {
             true => Speculator::new(&options.speculation.within_limits(), draft),
             false => None,
         };
-        Self::serve(file, plan, chosen.choice.refused, session, speculator)
+        let mut engine = Self::serve(file, plan, chosen.choice.refused, session, speculator)?;
+        engine.warnings = warnings;
+        Ok(engine)
     }
 
     /// Starts the worker that serves a session.
@@ -72,6 +77,7 @@ impl Engine {
             session: plan.session.clone(),
             plan,
             refused,
+            warnings: Vec::new(),
             commands: Some(commands),
             worker: Some(worker),
             conversations: AtomicU64::new(0),
@@ -91,6 +97,11 @@ impl Engine {
     /// The backends that were passed over, and why.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
+    }
+
+    /// What did not go as it might have, a line each: a packed file that was ignored.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Tokens that a sequence may hold.

@@ -3,6 +3,7 @@
 
 mod budget;
 mod cache;
+mod packed;
 mod prompt_cache;
 mod speculation;
 #[path = "../support/mod.rs"]
@@ -207,6 +208,7 @@ fn help_texts_are_complete() {
         "inspect",
         "devices",
         "plan",
+        "pack",
         "tune",
         "tune-window",
     ] {

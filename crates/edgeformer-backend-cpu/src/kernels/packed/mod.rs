@@ -21,7 +21,8 @@
 //! A panel of a float format is column after column, sixteen elements each.
 //!
 //! The last panel of a matrix may have rows of zeros. Packing loses nothing: [`decode_row`] gives
-//! the file's values.
+//! the file's values. Files keep panels from start to start: a change of any of this raises
+//! `LAYOUT_VERSION` in `program/packed/form.rs`.
 
 mod decode;
 mod kernel;

@@ -93,8 +93,13 @@ fn options_that_fit_nothing_are_refused() {
 fn a_step_after_one_that_panicked_starts_afresh() {
     let model = decoder(Parts::ALL[0]);
     let expected = forward(open(&model, 2, &options()).as_mut(), Input::Tokens(&[1, 2, 3]));
-    let program =
-        CpuProgram::new(model, Kernels::for_isa(Isa::best()), Threads::all(2), true).unwrap();
+    let program = CpuProgram::new(
+        model,
+        Kernels::for_isa(Isa::best()),
+        Threads::all(2),
+        &CompileOptions::default(),
+    )
+    .unwrap();
     let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
     let sequence = session.cache().create().unwrap();
     session.cache.pages.reserve(&[(sequence, 4)]).unwrap();

@@ -18,7 +18,7 @@ fn the_plan_is_what_a_session_allocates() {
                 model.clone(),
                 Kernels::for_isa(Isa::best()),
                 Threads::all(threads),
-                true,
+                &CompileOptions::default(),
             )
             .unwrap();
             let backend = CpuBackend::new(&CpuOptions::default()).unwrap();
@@ -62,8 +62,13 @@ fn a_longer_chunk_takes_more_scratch_and_no_more_cache() {
 #[test]
 fn a_warm_step_moves_no_buffer() {
     let model = decoder(Parts::ALL[2]);
-    let program =
-        CpuProgram::new(model, Kernels::for_isa(Isa::best()), Threads::all(2), true).unwrap();
+    let program = CpuProgram::new(
+        model,
+        Kernels::for_isa(Isa::best()),
+        Threads::all(2),
+        &CompileOptions::default(),
+    )
+    .unwrap();
     let mut session = CpuSession::new(Arc::new(program), &options()).unwrap();
     let places = |session: &CpuSession| {
         let buffers = session.buffers.iter().map(|buffer| (buffer.as_ptr(), buffer.capacity()));

@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod logits;
 mod output;
+mod pack;
 mod plan;
 mod progress;
 mod report;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Inspect(command) => inspect::run(command),
         Command::Devices(command) => devices::run(command),
         Command::Plan(command) => plan::run(command),
+        Command::Pack(command) => pack::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
     };

@@ -30,6 +30,22 @@ impl Working {
         Self(bar)
     }
 
+    /// So many bytes, of a number that comes with them.
+    pub fn bytes(what: impl Into<String>, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), target(quiet));
+        let style = ProgressStyle::with_template("{msg} [{wide_bar}] {bytes}/{total_bytes} {eta}")
+            .expect("the template is valid");
+        bar.set_style(style);
+        bar.set_message(what.into());
+        Self(bar)
+    }
+
+    /// So many of all are done.
+    pub fn reach(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+
     /// Says what is going on now.
     pub fn tell(&self, what: String) {
         self.0.set_message(what);

@@ -80,6 +80,7 @@ pub fn open(config: &Config, options: &EngineOptions) -> Result<Engine, Failure>
     let working = Working::on(format!("opening {source}"), config.quiet);
     let engine = Engine::open(&source, options)?;
     drop(working);
+    engine.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
     if !config.quiet {
         let plan = engine.plan();
         eprintln!("{} on {}, {} planned", plan.family, plan.backend, mebibytes(plan.total()));

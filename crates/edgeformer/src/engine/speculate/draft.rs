@@ -9,7 +9,7 @@ use edgeformer_models::{ModelFile, OpenOptions};
 use super::options::Guesses;
 use crate::engine::choose::Chosen;
 use crate::engine::sequence::Running;
-use crate::{EngineOptions, Error, Result};
+use crate::{EngineOptions, Error, PackedWeights, Result};
 
 /// Tokens by which vocabularies may differ in size: those that only fill up; llama.cpp's number.
 const PADDING: usize = 128;
@@ -46,21 +46,28 @@ impl DraftPlan {
             isa: options.isa.clone(),
             sequences: options.sequences,
             latent_form: options.latent_form,
+            // A file that is named is the large model's.
+            packed: match options.packed {
+                PackedWeights::Ignored => PackedWeights::Ignored,
+                PackedWeights::Beside | PackedWeights::File(_) => PackedWeights::Beside,
+            },
             ..EngineOptions::default()
         };
-        let chosen = Chosen::of(graph, &own)?;
+        let mut chosen = Chosen::of(graph, &own)?;
+        chosen.find_packed(source, &file, &own.packed);
         let session = own.session(graph)?;
         let footprint = chosen.backend().plan(&file.model, &chosen.compile, &session)?;
         Ok(Some(Self { file, chosen, session, footprint }))
     }
 
-    /// Loads it.
+    /// Loads it; adds what there is to warn of.
     ///
     /// # Errors
     /// If the backend cannot compile it or has no memory for it.
-    pub fn open(self) -> Result<DraftModel> {
+    pub fn open(self, warnings: &mut Vec<String>) -> Result<DraftModel> {
         let program =
             self.chosen.backend().compile(self.file.model.clone(), &self.chosen.compile)?;
+        warnings.extend(self.chosen.packed_warning(&*program));
         let session = program.open(&self.session)?;
         let vocabulary = self.file.model.graph.vocabulary();
         Ok(DraftModel {

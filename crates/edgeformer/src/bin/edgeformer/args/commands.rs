@@ -151,6 +151,25 @@ pub struct Plan {
 }
 
 #[derive(Debug, Args)]
+pub struct Pack {
+    /// As --model
+    #[arg(value_name = "MODEL")]
+    pub source: Option<PathBuf>,
+    /// The file to write, for --packed-file [default: MODEL.gguf.packed, model.packed in a folder
+    /// of safetensors; where every command looks]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write nothing; read the whole file and the model and compare them
+    #[arg(long)]
+    pub verify: bool,
+    /// File, bytes and seconds as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct Tune {
     /// As --model
     #[arg(value_name = "MODEL")]

@@ -16,7 +16,8 @@ use clap::{Parser, Subcommand};
 
 pub use cache::CacheArgs;
 pub use commands::{
-    Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Plan, Tune, TuneWindow,
+    Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Pack, Plan, Tune,
+    TuneWindow,
 };
 pub use model::ModelArgs;
 pub use sampling::SamplingArgs;
@@ -48,6 +49,8 @@ pub enum Command {
     Devices(Devices),
     /// Tell what a model will take, before anything is loaded
     Plan(Plan),
+    /// Pack a model's weights into a file beside it, which later starts map
+    Pack(Pack),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window

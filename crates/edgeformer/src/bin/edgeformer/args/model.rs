@@ -35,6 +35,14 @@ pub struct ModelArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub no_repack: bool,
+    /// File of packed weights [default: the one of edgeformer pack beside the model]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed_file: Option<PathBuf>,
+    /// Pack weights at start, whatever file of them is there
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_packed_file: bool,
     /// Tokens of context [default: what the model was trained on, at most 4096]
     #[arg(short, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
