@@ -26,3 +26,18 @@ fn the_scalar_table_conforms() {
 fn the_avx2_table_conforms() {
     conforms("avx2");
 }
+
+#[test]
+fn the_neon_table_conforms() {
+    conforms("neon");
+}
+
+#[test]
+fn the_dotprod_table_conforms() {
+    conforms("dotprod");
+}
+
+#[test]
+fn the_i8mm_table_conforms() {
+    conforms("i8mm");
+}
