@@ -34,6 +34,8 @@ impl TestArm {
         let mut test = cargo_for_arm("test")?;
         let runner = format!("timeout {TIMEOUT_SECONDS} {EMULATOR}");
         test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+        // Every kernel table runs, those of the newest instructions too.
+        test.env("QEMU_CPU", "max");
         match self.arguments.as_slice() {
             // Developer tasks, measurements and the suite's own evaluator of graphs (minutes under
             // emulation) do not depend on the instruction set; the suite itself runs as a test of

@@ -21,8 +21,8 @@ const DEVICE: &str = "cpu";
 /// How the CPU backend is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CpuOptions {
-    /// The instruction set to use, by name: `scalar`, `avx2`. `None` takes the best that the
-    /// machine has.
+    /// The instruction set to use, by name: `avx2`, `neon`, `scalar` and others; an unknown
+    /// one is answered with all names. `None` takes the best that the machine has.
     pub isa: Option<String>,
 }
 

@@ -1,3 +1,5 @@
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::{dotprod, i8mm, neon};
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{avx2, avx512};
@@ -14,6 +16,15 @@ pub enum Isa {
     /// AVX-512 with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Token),
+    /// What every 64-bit ARM has.
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Token),
+    /// NEON with products of bytes (FEAT_DotProd).
+    #[cfg(target_arch = "aarch64")]
+    Dotprod(dotprod::Token),
+    /// NEON with products of matrices of bytes (FEAT_I8MM).
+    #[cfg(target_arch = "aarch64")]
+    I8mm(i8mm::Token),
 }
 
 /// Why a name is not an instruction set that can be used here.
@@ -35,7 +46,7 @@ pub enum IsaError {
 
 impl Isa {
     /// Names of all kernel tables, best first, whether this machine has them or not.
-    pub const KNOWN: [&'static str; 3] = ["avx512", "avx2", "scalar"];
+    pub const KNOWN: [&'static str; 6] = ["avx512", "avx2", "i8mm", "dotprod", "neon", "scalar"];
 
     /// What this machine has, best first.
     pub fn available() -> Vec<Self> {
@@ -55,6 +66,12 @@ impl Isa {
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::Dotprod(_) => "dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Self::I8mm(_) => "i8mm",
         }
     }
 
@@ -76,6 +93,12 @@ impl Isa {
             "avx2" => avx2::Token::detect().map(Self::Avx2),
             #[cfg(target_arch = "x86_64")]
             "avx512" => avx512::Token::detect().map(Self::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => Some(Self::Neon(neon::Token::ASSUMED)),
+            #[cfg(target_arch = "aarch64")]
+            "dotprod" => dotprod::Token::detect().map(Self::Dotprod),
+            #[cfg(target_arch = "aarch64")]
+            "i8mm" => i8mm::Token::detect().map(Self::I8mm),
             _ => None,
         }
     }
@@ -102,8 +125,17 @@ mod tests {
     #[test]
     fn unknown_is_not_unavailable() {
         let error = Isa::from_name("avx3").unwrap_err();
-        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx512, avx2, scalar"#);
+        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx512, avx2, i8mm, dotprod, neon, scalar"#);
         let unavailable = IsaError::Unavailable { name: "avx2".into() }.to_string();
         assert!(unavailable.starts_with("this machine has no avx2, use one of: "), "{unavailable}");
+    }
+
+    /// What `cargo xtask test-arm` asks of the emulator, so that no table goes untested.
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn an_emulator_of_everything_has_every_table() {
+        if std::env::var("QEMU_CPU").is_ok_and(|cpu| cpu == "max") {
+            assert_eq!(Isa::available_names(), "i8mm, dotprod, neon, scalar");
+        }
     }
 }

@@ -10,6 +10,8 @@
 //! **Quantized products.** Activations become [`Q8Rows`]: blocks of 32 signed bytes under one
 //! scale. Within a block the products are integers and exact; blocks are added up in f32.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod activations;
 mod columns;
 mod isa;

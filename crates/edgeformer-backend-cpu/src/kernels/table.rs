@@ -57,6 +57,12 @@ impl Kernels {
             Isa::Avx2(token) => super::x86::avx2::table(token),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(token) => super::x86::avx512::table(token),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(token) => super::aarch64::neon::table(token),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod(token) => super::aarch64::dotprod::table(token),
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm(token) => super::aarch64::i8mm::table(token),
         }
     }
 

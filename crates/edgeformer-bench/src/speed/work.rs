@@ -121,6 +121,9 @@ fn sequence(isa: &str, format: Format) -> Option<&'static str> {
     match format {
         Format::F32 | Format::F16 | Format::BF16 => Some("f32 fma"),
         _ if wide => Some("int8 vpdpbusd"),
+        _ if isa == "i8mm" => Some("int8 smmla"),
+        _ if isa == "dotprod" => Some("int8 sdot"),
+        _ if isa == "neon" => Some("int8 smull"),
         _ if isa != "avx2" => None,
         // Products of 4 bits can be added up in 16 bits before they are widened.
         Format::Q4_0 | Format::Q4_1 | Format::Q4K | Format::Q2K | Format::Q3K => {
@@ -168,6 +171,7 @@ mod tests {
         assert_eq!(sequence("avx2", Format::Q8_0), Some("int8 exact maddubs"));
         assert_eq!(sequence("avx512-vnni", Format::Q4_0), Some("int8 vpdpbusd"));
         assert_eq!(sequence("avx2", Format::F16), Some("f32 fma"));
+        assert_eq!(sequence("dotprod", Format::Q4K), Some("int8 sdot"));
         assert_eq!(sequence("scalar", Format::Q4_0), None);
     }
 }

@@ -4,6 +4,8 @@
 //! A sequence is a function over a number of rounds that returns the sum of all it computed: so
 //! that nothing can be left out, and that tests can see that it does what it counts.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -22,10 +24,12 @@ pub struct Sequence {
 /// The sequences that this machine has.
 pub fn sequences() -> Vec<Sequence> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(sequences) = x86::sequences() {
-        return sequences;
-    }
-    vec![portable::MULTIPLY_ADD]
+    let sequences = x86::sequences();
+    #[cfg(target_arch = "aarch64")]
+    let sequences = Some(aarch64::sequences());
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let sequences = None;
+    sequences.unwrap_or_else(|| vec![portable::MULTIPLY_ADD])
 }
 
 /// Reads every word once, along four streams, and returns their exclusive or.

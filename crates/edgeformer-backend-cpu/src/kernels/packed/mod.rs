@@ -28,9 +28,9 @@ mod decode;
 mod kernel;
 mod layout;
 mod pack;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod panels;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod token;
 
 pub use decode::decode_row;
@@ -38,9 +38,11 @@ pub use kernel::PackedKernel;
 pub use layout::{PANEL_ROWS, PanelLayout};
 pub use pack::pack_panel;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use layout::{BLOCK, LINE, SUPER};
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use panels::{GroupShape, Panel, Panels};
 #[cfg(target_arch = "x86_64")]
-pub(super) use token::{Excess, GROUP, Token};
+pub(super) use token::Excess;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use token::{GROUP, Token};

@@ -51,10 +51,22 @@ impl Token {
     ///
     /// # Safety
     /// The token has such a block, and `step` is below eight.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub unsafe fn four_codes(&self, index: usize, step: usize) -> i32 {
         // SAFETY: four codes are readable there; no alignment is needed.
         unsafe { self.codes.add(index * BLOCK + 4 * step).cast::<i32>().read_unaligned() }
+    }
+
+    /// The 32 codes of block `index`.
+    ///
+    /// # Safety
+    /// The token has such a block.
+    #[cfg(target_arch = "aarch64")]
+    #[inline]
+    pub unsafe fn block_codes(&self, index: usize) -> *const i8 {
+        // SAFETY: as the caller says.
+        unsafe { self.codes.add(index * BLOCK) }
     }
 
     /// The scale of block `index`.
@@ -81,6 +93,7 @@ impl Token {
     ///
     /// # Safety
     /// The token starts at a multiple of eight blocks, of which there is one.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub unsafe fn sums(&self) -> [f32; GROUP] {
         // SAFETY: rows of sums are padded to groups of eight; an array of floats needs no more
@@ -92,6 +105,7 @@ impl Token {
     ///
     /// # Safety
     /// As there, and `half` is below two.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub unsafe fn sums_of_halves(&self, half: usize) -> [f32; GROUP] {
         // SAFETY: as in `sums`.
@@ -101,9 +115,11 @@ impl Token {
 
 /// What eight blocks of a token contribute to a product by the offset of its codes alone: of whole
 /// blocks, or of their halves where these have scales of their own.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Excess([[f32; GROUP]; 2]);
 
+#[cfg(target_arch = "x86_64")]
 impl Excess {
     /// Of formats without an offset.
     pub const NONE: Self = Self([[0.0; GROUP]; 2]);

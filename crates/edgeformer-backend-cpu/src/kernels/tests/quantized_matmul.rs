@@ -140,6 +140,30 @@ proptest! {
         }
     }
 
+    /// They multiply bytes by different instructions, whose sums are the same integers.
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn tables_for_arm_give_the_same_bits(
+        format in format(), size in 0..20usize, rows in 1..40usize, tokens in 1..12usize,
+        seed: u64,
+    ) {
+        let columns = columns(format, size);
+        let mut sample = Sample(seed);
+        let weights = sample.blocks(format, rows * columns);
+        let x = sample.floats(tokens * columns);
+        for form in [Form::Rows, Form::Panels] {
+            let mut all = tables()
+                .filter(|kernels| forms(kernels, format, columns).any(|own| own == form))
+                .filter(|kernels| kernels.isa().name() != "scalar")
+                .map(|kernels| product(kernels, format, form, &weights, Rows::new(&x, columns), rows));
+            let Some(first) = all.next() else { continue };
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            for other in all {
+                prop_assert_eq!(bits(&other), bits(&first));
+            }
+        }
+    }
+
     #[test]
     fn eight_bits_lose_half_a_code_an_activation(
         format in format(), size in 0..20usize, rows in 1..4usize, seed: u64,

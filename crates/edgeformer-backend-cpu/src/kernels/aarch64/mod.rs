@@ -1,0 +1,3 @@
+pub(super) mod dotprod;
+pub(super) mod i8mm;
+pub(super) mod neon;
