@@ -27,6 +27,11 @@ fn the_avx2_table_conforms() {
     conforms(Some("avx2"));
 }
 
+#[test]
+fn the_avx512_table_conforms() {
+    conforms(Some("avx512"));
+}
+
 /// One table stands for all: they give the same bits, as tests of their kernels show.
 #[cfg(target_arch = "aarch64")]
 #[test]

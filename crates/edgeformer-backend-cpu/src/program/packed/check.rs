@@ -2,9 +2,10 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use edgeformer_core::{FileStamp, PackedFile, Weights};
+use twox_hash::XxHash64;
 
+use super::SEED;
 use super::form::{Header, LAYOUT_VERSION, PANELS, Table};
-use super::xxh64::Xxh64;
 use crate::pool::Pool;
 use crate::program::pack_plan::{PackPlan, PackedTensor};
 
@@ -50,7 +51,7 @@ pub(in crate::program) fn check_all(
     let (found, damaged) = (&panels, "are damaged");
     first_problem(subject, damaged, |place, tensor| {
         let panels = &found[tensor.offset..tensor.offset + tensor.bytes()];
-        Xxh64::of(panels) == table.hashes[place].panels
+        XxHash64::oneshot(SEED, panels) == table.hashes[place].panels
     })
 }
 
@@ -94,7 +95,7 @@ fn untouched(before: &[FileStamp], now: &[FileStamp]) -> bool {
 
 fn check_sources(table: &Table, subject: &Subject<'_>) -> Result<(), String> {
     first_problem(subject, "have changed in the model since it was packed", |place, tensor| {
-        let same = Xxh64::of(tensor.source()) == table.hashes[place].source;
+        let same = XxHash64::oneshot(SEED, tensor.source()) == table.hashes[place].source;
         subject.weights.release(tensor.source());
         same
     })

@@ -1,10 +1,12 @@
 //! The bytes of header and table.
 
+use std::hash::Hasher;
 use std::time::Duration;
 
 use edgeformer_core::{FileStamp, PackedFile};
+use twox_hash::XxHash64;
 
-use super::xxh64::Xxh64;
+use super::SEED;
 
 const VERSION: u32 = 1;
 /// How panels are laid out ([`crate::kernels`]); a test fails where they change and this does not.
@@ -39,7 +41,7 @@ impl Header {
         bytes[16..24].copy_from_slice(&self.fingerprint.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.panels.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.table.to_le_bytes());
-        let hash = Xxh64::of(&bytes[..40]);
+        let hash = XxHash64::oneshot(SEED, &bytes[..40]);
         bytes[40..].copy_from_slice(&hash.to_le_bytes());
         bytes
     }
@@ -67,7 +69,7 @@ impl Header {
         let fingerprint = from.u64().ok_or_else(cut)?;
         let panels = from.u64().ok_or_else(cut)?;
         let table = from.u64().ok_or_else(cut)?;
-        if from.u64().ok_or_else(cut)? != Xxh64::of(&file[..HEADER - HASH]) {
+        if from.u64().ok_or_else(cut)? != XxHash64::oneshot(SEED, &file[..HEADER - HASH]) {
             return Err("its header is damaged".into());
         }
         let length = panels.checked_add(table).and_then(|rest| rest.checked_add(PANELS as u64));
@@ -159,10 +161,10 @@ impl Table {
     }
 
     fn hash(header: Header, bytes: &[u8]) -> u64 {
-        let mut hash = Xxh64::default();
-        hash.add(&header.to_bytes());
-        hash.add(bytes);
-        hash.value()
+        let mut hash = XxHash64::with_seed(SEED);
+        hash.write(&header.to_bytes());
+        hash.write(bytes);
+        hash.finish()
     }
 }
 

@@ -1,10 +1,12 @@
+use std::hash::Hasher;
 use std::io::{self, Write};
 
 use edgeformer_core::{Error, PackedSummary, Result, Weights};
+use twox_hash::XxHash64;
 
+use super::SEED;
 use super::check::Subject;
 use super::form::{HEADER, Header, LAYOUT_VERSION, PANELS, Table, TensorHashes};
-use super::xxh64::Xxh64;
 use crate::pool::Pool;
 use crate::program::pack_plan::{PackedTensor, pack_groups};
 
@@ -65,24 +67,24 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Packs and writes a tensor, batch by batch, of `all` bytes of panels.
     fn tensor(&mut self, tensor: &PackedTensor, all: u64) -> Result<TensorHashes> {
-        let (mut source, mut panels) = (Xxh64::default(), Xxh64::default());
+        let (mut source, mut panels) = (XxHash64::with_seed(SEED), XxHash64::with_seed(SEED));
         let groups: Vec<_> = tensor.groups().collect();
         let mut rest = groups.as_slice();
         while let Some(first) = rest.first() {
             // All groups but the last of a matrix are of one size.
             let (batch, others) = rest.split_at(rest.len().min((BATCH / first.bytes()).max(1)));
             rest = others;
-            batch.iter().for_each(|group| source.add(group.rows));
+            batch.iter().for_each(|group| source.write(group.rows));
             let from = self.waiting.len();
             self.waiting.resize(from + batch.iter().map(|group| group.bytes()).sum::<usize>(), 0);
             let own = &mut self.waiting[from..];
             pack_groups(batch.iter().copied(), own, self.weights, self.pool);
-            panels.add(own);
+            panels.write(own);
             self.packed += own.len() as u64;
             self.write(WRITE)?;
             (self.progress)(self.packed, all)?;
         }
-        Ok(TensorHashes { source: source.value(), panels: panels.value() })
+        Ok(TensorHashes { source: source.finish(), panels: panels.finish() })
     }
 
     /// Writes as many whole pieces of so many bytes as there are.
