@@ -81,8 +81,8 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
 #[target_feature(enable = "avx2,fma,f16c")]
 fn ask_for(block: *const u8, lines: usize) {
     for line in 0..lines {
-        // SAFETY: a hint, which never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(line * LINE).cast()) };
+        // A hint, which never faults.
+        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(line * LINE).cast());
     }
 }
 
