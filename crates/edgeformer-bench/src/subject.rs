@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use edgeformer::{EngineOptions, builtin_backends};
+use edgeformer::{EngineOptions, builtin_backends, packed_beside};
 use edgeformer_core::{
     Backend, Choice, CompileOptions, Device, Footprint, Graph, Program, Selection, SessionOptions,
 };
@@ -75,6 +75,7 @@ impl Subject {
         let compile = CompileOptions {
             device: found.device.id.clone(),
             threads: choice.threads,
+            packed: packed_beside(&file),
             ..CompileOptions::default()
         };
         let program = found.backend.compile(file.model.clone(), &compile)?;

@@ -124,6 +124,14 @@ pub fn verify_packed(
     }
 }
 
+/// The packed file that lies beside a model, mapped and not yet looked at; `None` if there is none
+/// that can be read.
+pub fn packed_beside(model: &ModelFile) -> Option<PackedFile> {
+    let path = beside(&model.source);
+    let bytes = map_file(&path).ok()?;
+    Some(PackedFile::new(path, bytes))
+}
+
 /// Whether weights are packed at all.
 fn check_repack(options: &EngineOptions) -> Result<()> {
     if options.repack {
