@@ -14,7 +14,7 @@ pub struct LineChart {
     pub title: String,
     /// What goes to the right.
     pub x: String,
-    /// What goes up, on a logarithmic scale.
+    /// What goes up: from zero, or on a logarithmic scale where the lines span too much for that.
     pub y: String,
     /// Whether the scale to the right is logarithmic too.
     pub log_x: bool,
@@ -35,6 +35,8 @@ pub struct Line {
 const SIZE: (u32, u32) = (960, 540);
 /// The size of a chart that stands beside others.
 const NARROW: (u32, u32) = (560, 420);
+/// How many times the least the most may be for both to be seen on an axis that begins at zero.
+const LINEAR: f64 = 20.0;
 
 /// Draws a chart.
 ///
@@ -71,11 +73,14 @@ fn draw_in(area: &Area<'_>, chart: &LineChart) -> Result<()> {
     let points = || lines.iter().flat_map(|line| &line.points);
     let (left, right) = range(points().map(|point| point.0));
     let (low, high) = range(points().map(|point| point.1));
-    // Room above and below, a little more than the line is thick.
-    let y = low / 1.1..high * 1.1;
-    match chart.log_x {
-        true => draw(area, chart, &lines, (left..right).log_scale(), y),
-        false => draw(area, chart, &lines, left..right, y),
+    let x = left..right;
+    // Above is room for the names.
+    let (y, log_y) = (0.0..high * 1.3, (low / 1.1..high * (high / low).powf(0.2)).log_scale());
+    match (chart.log_x, high > low * LINEAR) {
+        (true, true) => draw(area, chart, &lines, x.log_scale(), log_y),
+        (true, false) => draw(area, chart, &lines, x.log_scale(), y),
+        (false, true) => draw(area, chart, &lines, x, log_y),
+        (false, false) => draw(area, chart, &lines, x, y),
     }
 }
 
@@ -91,23 +96,19 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     }
 }
 
-fn draw<X>(
-    area: &Area<'_>,
-    chart: &LineChart,
-    lines: &[Line],
-    x: X,
-    y: std::ops::Range<f64>,
-) -> Result<()>
+fn draw<X, Y>(area: &Area<'_>, chart: &LineChart, lines: &[Line], x: X, y: Y) -> Result<()>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let mut frame = ChartBuilder::on(area)
         .margin(16)
         .caption(&chart.title, (FONT, 16))
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d(x, y.log_scale())
+        .build_cartesian_2d(x, y)
         .map_err(wrong)?;
     frame
         .configure_mesh()
@@ -115,6 +116,7 @@ where
         .axis_desc_style((FONT, 14))
         .x_desc(&chart.x)
         .y_desc(&chart.y)
+        .x_label_formatter(&|value| crate::output::short(*value))
         .y_label_formatter(&|value| crate::output::short(*value))
         .light_line_style(WHITE.mix(0.0))
         .draw()
