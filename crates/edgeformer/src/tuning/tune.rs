@@ -131,13 +131,9 @@ impl Tuner<'_> {
         if self.setup.repack {
             return Ok(());
         }
-        let asked = self.tuning.trials.len();
-        self.ask_decode(self.packings(0.7), depth)?;
-        if self.tuning.trials.len() == asked {
-            // Nothing was measured, and one half of the answer is none.
-            self.setup.repack = true;
-        }
-        Ok(())
+        // Half of an answer is none: as usual, unless single tokens say the same.
+        self.setup.repack = true;
+        self.ask_decode(self.packings(0.7), depth)
     }
 
     fn packings(&self, until: f64) -> Question {
