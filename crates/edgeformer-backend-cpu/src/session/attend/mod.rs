@@ -26,7 +26,7 @@ use crate::program::SPLIT;
 pub(super) use choice::{PageChoice, Pages};
 pub(super) use queries::{KeyForm, QueryRoom, turn_back};
 pub(super) use sums::{Record, Sums, SumsMut};
-pub(super) use view::{Block, View, blocks_of, splits_of};
+pub(super) use view::{Block, View, block_at, blocks_of, splits_of};
 
 /// What becomes of a score before the softmax.
 #[derive(Clone, Copy)]

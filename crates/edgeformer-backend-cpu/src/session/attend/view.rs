@@ -79,9 +79,7 @@ pub(crate) fn blocks_of(
         if start >= first + len {
             return None;
         }
-        let in_page = start % page_tokens;
-        let end = start - in_page + page_tokens.min((in_page / KEYS + 1) * KEYS);
-        next = end.min(first + len);
+        next = block_at(start, page_tokens).end.min(first + len);
         Some(Block {
             first: start,
             len: next - start,
@@ -91,6 +89,13 @@ pub(crate) fn blocks_of(
             turned,
         })
     })
+}
+
+/// The positions of the whole block that `position` is in, seen or not.
+pub(crate) fn block_at(position: usize, page_tokens: usize) -> Range<usize> {
+    let in_page = position % page_tokens;
+    let (page, from) = (position - in_page, in_page / KEYS * KEYS);
+    page + from..page + page_tokens.min(from + KEYS)
 }
 
 /// Latents have no values of their own.
@@ -119,6 +124,14 @@ mod tests {
         let blocks = blocks_of(run(97, &[0.0; 95]), 96, false);
         let places: Vec<_> = blocks.map(|block| (block.first, block.len)).collect();
         assert_eq!(places, [(97, 63), (160, 32)]);
+    }
+
+    #[test]
+    fn a_block_is_whole_wherever_it_is_entered() {
+        assert_eq!(block_at(150, 1000), 128..192);
+        assert_eq!(block_at(192, 1000), 192..256);
+        assert_eq!(block_at(97, 96), 96..160);
+        assert_eq!(block_at(161, 96), 160..192);
     }
 
     #[test]

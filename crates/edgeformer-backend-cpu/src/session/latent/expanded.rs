@@ -4,7 +4,7 @@
 use edgeformer_core::graph::{LatentAttention, RowKind, Value};
 use edgeformer_core::{Rows, RowsMut};
 
-use super::super::attend::{Attend, Block, KeyForm, Scoring, View, blocks_of};
+use super::super::attend::{Attend, Block, KeyForm, Scoring, View, block_at, blocks_of};
 use super::super::attention::lock;
 use super::super::run::Executor;
 use super::super::scratch::ThreadScratch;
@@ -70,7 +70,8 @@ impl Executor<'_> {
             let positions = first..end;
             for run in cache.runs(slot, 0, own.sequence, seen, positions) {
                 for block in blocks_of(run, cache.page_tokens(), false) {
-                    head.meet(&block, tiles(), &mut scratch);
+                    let start = block_at(block.first, cache.page_tokens()).start;
+                    head.meet(start, &block, tiles(), &mut scratch);
                 }
             }
             head.deliver(&mut scratch, &mut out);
@@ -98,9 +99,12 @@ impl Head<'_> {
         Room { up, latents, nope, keys, values: &mut rest[..KEYS * value_dim] }
     }
 
-    /// Takes all queries of the span through a block of latents.
+    /// Takes all queries of the span through what they see of a block of latents that begins at
+    /// `start`. Scores are laid out from there: where they begin to see it must not decide in which
+    /// order their weights are added up.
     fn meet(
         &self,
+        start: usize,
         block: &Block<'_>,
         tiles: impl Iterator<Item = QueryTile>,
         scratch: &mut ThreadScratch,
@@ -127,7 +131,7 @@ impl Head<'_> {
                 record: None,
             };
             let mut part = scratch.part.view(tile.rows, self.jobs.value_dim);
-            let positions = block.first..block.first + block.len;
+            let positions = start..block.first + block.len;
             let blocks = || std::iter::once(block.clone());
             attend.part(positions, blocks, &mut part);
             scratch.sums.fold(self.kernels, first, &part, self.jobs.value_dim);
