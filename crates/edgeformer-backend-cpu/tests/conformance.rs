@@ -31,6 +31,12 @@ fn the_avx2_table_conforms() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
+fn the_avxvnni_table_conforms() {
+    conforms(Some("avxvnni"));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
 fn the_avx512_table_conforms() {
     conforms(Some("avx512"));
 }

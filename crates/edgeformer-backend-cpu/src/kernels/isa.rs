@@ -2,7 +2,7 @@
 use super::aarch64::{dotprod, i8mm, neon};
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
-use super::x86::{avx2, avx512};
+use super::x86::{avx2, avx512, avxvnni};
 
 /// An instruction set that this machine has: a value is the proof, so nothing has to be checked
 /// where it is used.
@@ -13,6 +13,9 @@ pub enum Isa {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Token),
+    /// AVX2 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(avxvnni::Token),
     /// AVX-512 with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Token),
@@ -46,7 +49,8 @@ pub enum IsaError {
 
 impl Isa {
     /// Names of all kernel tables, best first, whether this machine has them or not.
-    pub const KNOWN: [&'static str; 6] = ["avx512", "avx2", "i8mm", "dotprod", "neon", "scalar"];
+    pub const KNOWN: [&'static str; 7] =
+        ["avx512", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "scalar"];
 
     /// What this machine has, best first.
     pub fn available() -> Vec<Self> {
@@ -64,6 +68,8 @@ impl Isa {
             Self::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(_) => "avxvnni",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
             #[cfg(target_arch = "aarch64")]
@@ -91,6 +97,8 @@ impl Isa {
             "scalar" => Some(Self::Scalar(scalar::Token)),
             #[cfg(target_arch = "x86_64")]
             "avx2" => avx2::Token::detect().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avxvnni" => avxvnni::Token::detect().map(Self::AvxVnni),
             #[cfg(target_arch = "x86_64")]
             "avx512" => avx512::Token::detect().map(Self::Avx512),
             #[cfg(target_arch = "aarch64")]
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn unknown_is_not_unavailable() {
         let error = Isa::from_name("avx3").unwrap_err();
-        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx512, avx2, i8mm, dotprod, neon, scalar"#);
+        insta::assert_snapshot!(error, @r#"unknown instruction set "avx3", known are avx512, avxvnni, avx2, i8mm, dotprod, neon, scalar"#);
         let unavailable = IsaError::Unavailable { name: "avx2".into() }.to_string();
         assert!(unavailable.starts_with("this machine has no avx2, use one of: "), "{unavailable}");
     }

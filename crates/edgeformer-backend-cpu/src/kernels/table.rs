@@ -56,6 +56,8 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) => super::x86::avx2::table(token),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni(token) => super::x86::avxvnni::table(token),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512(token) => super::x86::avx512::table(token),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon(token) => super::aarch64::neon::table(token),

@@ -12,13 +12,20 @@ mod sample;
 
 use edgeformer_core::{Format, Rows, RowsMut};
 
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 use super::{
     Activations, ColumnsMut, Isa, Kernels, PANEL_ROWS, PanelLayout, Q8Buffer, Q8Rows, pack_panel,
 };
 
-/// The tables that can be tested here.
+/// The tables that can be tested here. That for AVX-VNNI is tested with AVX2 too, but for its one
+/// instruction.
 fn tables() -> impl Iterator<Item = &'static Kernels> {
-    Isa::available().into_iter().map(Kernels::for_isa)
+    #[cfg(target_arch = "x86_64")]
+    let emulated = x86::avx2::Token::detect().map(x86::avxvnni::emulated);
+    #[cfg(not(target_arch = "x86_64"))]
+    let emulated = None;
+    Isa::available().into_iter().map(Kernels::for_isa).chain(emulated)
 }
 
 /// Rows in 8 bits.

@@ -7,7 +7,7 @@ mod elementwise;
 mod float;
 mod kv;
 mod math;
-mod packed;
+pub(super) mod packed;
 mod panel;
 mod quantized;
 mod reduce;

@@ -1,9 +1,11 @@
 //! Codes of a block.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use edgeformer_core::quant::CODE_BOOK;
 
+use super::products::{Dot, Dots, Pairs, Products, Signs};
 use crate::kernels::packed::LINE;
 use crate::kernels::x86::avx2::vector::load_16_bytes;
 
@@ -14,11 +16,8 @@ pub(super) type Codes = [__m256i; 8];
 pub(super) trait Bits {
     /// Lines of a block.
     const LINES: usize;
-    /// Whether codes are signed bytes.
-    const SIGNED: bool = false;
-    /// How many 16-bit sums of two products can be added in 16 bits: with codes up to `c`,
-    /// `ADDS * 2 * c * 127` is below 2^15.
-    const ADDS: usize;
+    /// How they are multiplied.
+    type Products: Products;
 
     /// The codes of a block, of the first or the last eight rows.
     ///
@@ -43,7 +42,7 @@ pub(super) struct Four;
 
 impl Bits for Four {
     const LINES: usize = 4;
-    const ADDS: usize = 8;
+    type Products = Pairs<8>;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -65,7 +64,7 @@ pub(super) struct Five;
 
 impl Bits for Five {
     const LINES: usize = 5;
-    const ADDS: usize = 4;
+    type Products = Pairs<4>;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -96,7 +95,7 @@ pub(super) struct Six;
 
 impl Bits for Six {
     const LINES: usize = 6;
-    const ADDS: usize = 2;
+    type Products = Pairs<2>;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -127,8 +126,7 @@ pub(super) struct Eight;
 
 impl Bits for Eight {
     const LINES: usize = 8;
-    const SIGNED: bool = true;
-    const ADDS: usize = 1;
+    type Products = Signs;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -147,8 +145,7 @@ pub(super) struct Book;
 
 impl Bits for Book {
     const LINES: usize = 4;
-    const SIGNED: bool = true;
-    const ADDS: usize = 1;
+    type Products = Signs;
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -161,5 +158,24 @@ impl Bits for Book {
             *codes = _mm256_shuffle_epi8(book, *codes);
         }
         codes
+    }
+}
+
+/// The same codes for the instruction `D`: signed ones are 128 above what they stand for.
+pub(super) struct Unsigned<B, D>(PhantomData<(B, D)>);
+
+impl<B: Bits, D: Dot> Bits for Unsigned<B, D> {
+    const LINES: usize = B::LINES;
+    type Products = Dots<D>;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn codes(block: *const u8, half: usize) -> Codes {
+        // SAFETY: as the caller says.
+        let codes = unsafe { B::codes(block, half) };
+        if !B::Products::SIGNED {
+            return codes;
+        }
+        codes.map(|codes| _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN)))
     }
 }

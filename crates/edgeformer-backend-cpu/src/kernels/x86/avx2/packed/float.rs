@@ -7,9 +7,9 @@ use std::arch::x86_64::*;
 
 use edgeformer_core::Rows;
 
-use super::ROWS;
+use super::{ROWS, ask_for};
 use crate::kernels::ColumnsMut;
-use crate::kernels::packed::PANEL_ROWS;
+use crate::kernels::packed::{LINE, PANEL_ROWS};
 use crate::kernels::x86::avx2::float::Widen;
 use crate::kernels::x86::avx2::vector;
 
@@ -50,6 +50,8 @@ pub(super) fn matmul<F: Widen>(
                     &panel[first * PANEL_ROWS * F::BYTES..][..len * PANEL_ROWS * F::BYTES];
                 // SAFETY: this function runs, so the machine has the features.
                 let widened = unsafe { widen::<F>(weights, &mut widened) };
+                // As the panels of codes: who guesses addresses forgets in the meantime.
+                ask_for::<_MM_HINT_T1>(weights.as_ptr_range().end, weights.len() / LINE);
                 multiply(widened, first, tokens, columns, &mut sums[..count]);
             }
             for (token, sums) in sums[..count].iter().enumerate() {

@@ -8,11 +8,12 @@
 use std::arch::x86_64::*;
 
 use super::codes::Bits;
-use super::dot::{add_block, ones};
+use super::dot::add_block;
+use super::products::ones;
 use super::scales::Scaling;
-use super::{ROWS, shape};
+use super::{ROWS, ask_for, shape};
 use crate::kernels::Q8Rows;
-use crate::kernels::packed::{Excess, GROUP, LINE, PANEL_ROWS, Panel, Panels, Token};
+use crate::kernels::packed::{Excess, GROUP, PANEL_ROWS, Panel, Panels, Token};
 use crate::kernels::x86::avx2::vector;
 
 /// Bytes ahead of the product that are asked for: what memory delivers in the time that it takes to
@@ -64,7 +65,7 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
             // has the features.
             unsafe {
                 let block = group.block(index);
-                ask_for(block.wrapping_add(AHEAD), B::LINES);
+                ask_for::<_MM_HINT_T0>(block.wrapping_add(AHEAD), B::LINES);
                 let codes = [0, 1].map(|half| B::codes(block, half));
                 let scales = [0, 1].map(|half| S::scales(group.scales, index, half));
                 add_block::<B, S, OFFSET, 2, 1>(
@@ -74,16 +75,6 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
         }
     }
     lanes
-}
-
-/// Asks for some lines, which need not be there: behind the last panel there may be nothing.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn ask_for(block: *const u8, lines: usize) {
-    for line in 0..lines {
-        // A hint, which never faults.
-        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(line * LINE).cast());
-    }
 }
 
 /// Writes the results of panel `index`, as far as there is room.

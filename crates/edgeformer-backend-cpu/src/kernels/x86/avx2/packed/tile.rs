@@ -8,10 +8,11 @@
 use std::arch::x86_64::*;
 
 use super::codes::{Bits, Codes};
-use super::dot::{add_block, ones};
+use super::dot::add_block;
+use super::products::ones;
 use super::scales::{Scales, Scaling};
-use super::{ROWS, shape};
-use crate::kernels::packed::{BLOCK, Excess, PANEL_ROWS, Panel, Panels, SUPER, Token};
+use super::{ROWS, ask_for, shape};
+use crate::kernels::packed::{BLOCK, Excess, LINE, PANEL_ROWS, Panel, Panels, SUPER, Token};
 use crate::kernels::x86::avx2::vector;
 use crate::kernels::{ColumnsMut, Q8Rows};
 
@@ -76,7 +77,8 @@ impl Unpacked {
         Self { codes: [[[codes; 8]; 2]; BLOCKS], scales: [[scales; 2]; BLOCKS] }
     }
 
-    /// Unpacks the group of `count` blocks from block `first` on.
+    /// Unpacks the group of `count` blocks from block `first` on, and asks for the next: by the time
+    /// that all tokens have met this one, what guesses addresses has forgotten where it was.
     ///
     /// # Safety
     /// The panel has these blocks.
@@ -85,6 +87,10 @@ impl Unpacked {
     unsafe fn fill<B: Bits, S: Scaling>(&mut self, panel: Panel, first: usize, count: usize) {
         // SAFETY: the panel has the blocks.
         let group = unsafe { panel.group(shape::<B, S>(), first, count) };
+        ask_for::<_MM_HINT_T1>(
+            group.scales.wrapping_add(S::BYTES),
+            BLOCKS * B::LINES + S::BYTES / LINE,
+        );
         let blocks = self.codes.iter_mut().zip(&mut self.scales).take(count);
         for (index, (codes, scales)) in blocks.enumerate() {
             // SAFETY: the group has block `index`; this function runs, so the machine has
@@ -147,8 +153,9 @@ impl Unpacked {
         }
         let ones = ones();
         let mut lanes: [Lanes; T] = *sums.first_chunk().expect("there are lanes for the tokens");
-        for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
-        {
+        // Chained iterators leave thirty instructions a block that do nothing else but iterate.
+        for index in 0..count.min(BLOCKS) {
+            let (codes, scales) = (&self.codes[index], &self.scales[index]);
             // SAFETY: the tokens have block `first + index`.
             unsafe {
                 add_block::<B, S, OFFSET, 2, T>(

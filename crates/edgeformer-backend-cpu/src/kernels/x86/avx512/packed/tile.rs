@@ -141,8 +141,9 @@ impl Unpacked {
             }
         }
         let mut lanes: [__m512; T] = *sums.first_chunk().expect("there are lanes for the tokens");
-        for (index, (codes, scales)) in self.codes.iter().zip(&self.scales).take(count).enumerate()
-        {
+        // As in the AVX2 tile: chained iterators leave instructions that only iterate.
+        for index in 0..count.min(BLOCKS) {
+            let (codes, scales) = (&self.codes[index], &self.scales[index]);
             // SAFETY: the tokens have block `first + index`.
             unsafe {
                 add_block::<S, OFFSET, T>(codes, scales, &tokens, &excess, index, &mut lanes)
