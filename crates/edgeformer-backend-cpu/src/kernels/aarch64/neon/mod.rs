@@ -13,9 +13,9 @@ mod reduce;
 mod vector;
 
 use edgeformer_core::Format;
-use edgeformer_core::quant::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 
-use crate::kernels::matmul::MatmulFn;
+use crate::kernels::matmul::{FloatMatmul, MatmulFn};
+use crate::kernels::scalar::quantized::for_format;
 use crate::kernels::{Isa, Kernels, scalar};
 
 /// This machine is a 64-bit ARM.
@@ -52,23 +52,7 @@ pub(super) const TABLE: Kernels = Kernels {
 };
 
 fn matmul(format: Format) -> MatmulFn {
-    use MatmulFn::{Float, Quantized};
-    use quantized::matmul;
-    match format {
-        Format::F32 => Float(float::matmul::<float::F32>),
-        Format::F16 => Float(float::matmul::<float::F16>),
-        Format::BF16 => Float(float::matmul::<float::Bf16>),
-        Format::Q8_0 => Quantized(matmul::<Q8_0, _, _, _>),
-        Format::Q4_0 => Quantized(matmul::<Q4_0, _, _, _>),
-        Format::Q4_1 => Quantized(matmul::<Q4_1, _, _, _>),
-        Format::Q5_0 => Quantized(matmul::<Q5_0, _, _, _>),
-        Format::Q5_1 => Quantized(matmul::<Q5_1, _, _, _>),
-        Format::Q2K => Quantized(matmul::<Q2K, _, _, _>),
-        Format::Q3K => Quantized(matmul::<Q3K, _, _, _>),
-        Format::Q4K => Quantized(matmul::<Q4K, _, _, _>),
-        Format::Q5K => Quantized(matmul::<Q5K, _, _, _>),
-        Format::Q6K => Quantized(matmul::<Q6K, _, _, _>),
-        Format::Iq4Nl => Quantized(matmul::<Iq4Nl, _, _, _>),
-        Format::Iq4Xs => Quantized(matmul::<Iq4Xs, _, _, _>),
-    }
+    use float::{Bf16, F16, F32, matmul};
+    let floats: [FloatMatmul; 3] = [matmul::<F32>, matmul::<F16>, matmul::<Bf16>];
+    for_format::<packed::Long>(format, floats)
 }

@@ -1,59 +1,25 @@
-//! Activations to 8 bits, and products of quantized weights as the file holds them.
+//! Activations to 8 bits, and their products with codes of weights as the file holds them.
 
 use std::arch::aarch64::*;
 
-use edgeformer_core::quant::{Block, Group};
-
+use super::packed::Long;
 use super::vector::{load, load_eight};
-use crate::kernels::q8::{BLOCK, Q8Row, Q8RowMut};
-use crate::kernels::scalar::quantized::block_scale;
-use crate::kernels::{ColumnsMut, Q8Rows};
+use crate::kernels::q8::{BLOCK, Q8RowMut};
+use crate::kernels::scalar::quantized::{Products, block_scale};
 
-/// The scalar table's product with the same order of float operations, and so its results.
-#[target_feature(enable = "neon")]
-pub(super) fn matmul<B, const LEN: usize, const BYTES: usize, const GROUPS: usize>(
-    weights: &[u8],
-    columns: usize,
-    activations: Q8Rows<'_>,
-    out: &mut ColumnsMut<'_>,
-) where
-    B: Block<LEN, BYTES, GROUPS>,
-{
-    let (blocks, _) = weights.as_chunks::<BYTES>();
-    for (row, blocks) in blocks.chunks_exact(columns / LEN).enumerate() {
-        (0..out.rows()).for_each(|token| out.set(token, row, 0.0));
-        for (index, block) in blocks.iter().enumerate() {
-            let (codes, groups) = (B::codes(block), B::groups(block));
-            for token in 0..out.rows() {
-                let x = activations.row(token);
-                let mut sum = out.row_mut(token)[row];
-                for (part, codes) in codes.as_chunks().0.iter().enumerate() {
-                    let group = |half| groups[(2 * part + half) * 16 * GROUPS / LEN];
-                    sum += product(codes, [group(0), group(1)], x, index * LEN / BLOCK + part);
-                }
-                out.set(token, row, sum);
-            }
-        }
+impl Products for Long {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn of_halves(weights: &[i8; BLOCK], x: &[i8; BLOCK]) -> [i32; 2] {
+        [0, 16].map(|half| {
+            // SAFETY: sixteen codes are readable from either.
+            let (w, x) =
+                unsafe { (vld1q_s8(weights.as_ptr().add(half)), vld1q_s8(x.as_ptr().add(half))) };
+            // Two products of a byte with at most 127 fit in 16 bits.
+            let products = vmull_s8(vget_low_s8(w), vget_low_s8(x));
+            vaddlvq_s16(vmlal_high_s8(products, w, x))
+        })
     }
-}
-
-/// 32 weights, in two groups of 16, times block `index` of an activation row.
-#[inline]
-#[target_feature(enable = "neon")]
-fn product(weights: &[i8; BLOCK], groups: [Group; 2], x: Q8Row<'_>, index: usize) -> f32 {
-    let x_codes: &[i8; BLOCK] =
-        x.codes[index * BLOCK..].first_chunk().expect("a row has whole blocks");
-    let [low, high] = [0, 16].map(|half| {
-        // SAFETY: sixteen codes are readable from either.
-        let (w, x) =
-            unsafe { (vld1q_s8(weights.as_ptr().add(half)), vld1q_s8(x_codes.as_ptr().add(half))) };
-        // Two products of a byte with at most 127 fit in 16 bits.
-        let products = vmull_s8(vget_low_s8(w), vget_low_s8(x));
-        vaddlvq_s16(vmlal_high_s8(products, w, x)) as f32
-    });
-    let scaled = groups[0].scale * low + groups[1].scale * high;
-    let minima = groups[0].min * x.low_sums[index] + groups[1].min * x.high_sums[index];
-    x.scales[index] * scaled - minima
 }
 
 /// A row of activations to 8 bits: what the scalar table gives.
