@@ -1,11 +1,12 @@
 //! The table for ARM machines that multiply four pairs of bytes in one instruction (FEAT_DotProd):
-//! the NEON table with other products of panels.
+//! the NEON table with other products of bytes.
 
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
 use super::neon;
-use super::neon::packed::{Bits, Multiply, matmul};
+use super::neon::DotProduct;
+use super::neon::packed::{Bits, Multiply};
 use crate::kernels::{Isa, Kernels};
 
 /// This machine has FEAT_DotProd, and what the NEON table needs.
@@ -27,10 +28,9 @@ pub fn table(_proof: Token) -> &'static Kernels {
     &TABLE
 }
 
-static TABLE: Kernels =
-    Kernels { isa: Isa::Dotprod(Token::ASSUMED), packed: matmul::<Dot, Dot>, ..neon::TABLE };
+static TABLE: Kernels = neon::kernels::<Dot, Dot>(Isa::Dotprod(Token::ASSUMED));
 
-/// Products by `sdot`, which adds those of four columns to a lane.
+/// Products by `sdot`, which adds those of four neighbouring columns to a lane.
 pub(super) struct Dot;
 
 impl Multiply for Dot {
@@ -51,6 +51,26 @@ impl Multiply for Dot {
                 add::<2, N, T>(codes, x, half, &mut sums);
                 add::<3, N, T>(codes, x, half, &mut sums);
             }
+        }
+        sums
+    }
+}
+
+impl DotProduct for Dot {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn add(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+        // `vdotq_s32`, which stable Rust does not have.
+        // SAFETY: the machine has the instruction, which only computes.
+        unsafe {
+            asm!(
+                ".arch_extension dotprod",
+                "sdot {sums:v}.4s, {a:v}.16b, {b:v}.16b",
+                sums = inout(vreg) sums,
+                a = in(vreg) a,
+                b = in(vreg) b,
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
         sums
     }

@@ -1,13 +1,13 @@
-//! The table for ARM machines that multiply matrices of bytes (FEAT_I8MM): the NEON table with
-//! other products of panels. A single token has no use for a second column: it is multiplied as
-//! the table of FEAT_DotProd does it. Their sums are the same integers.
+//! The table for ARM machines that multiply matrices of bytes (FEAT_I8MM): the table of
+//! FEAT_DotProd with other products of panels with many tokens. A single token has no use for a
+//! second column. Their sums are the same integers.
 
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
 use super::dotprod::{self, Dot};
 use super::neon;
-use super::neon::packed::{Bits, Multiply, matmul};
+use super::neon::packed::{Bits, Multiply};
 use crate::kernels::{Isa, Kernels};
 
 /// This machine has FEAT_I8MM, FEAT_DotProd and what the NEON table needs.
@@ -26,11 +26,7 @@ pub fn table(_proof: Token) -> &'static Kernels {
     &TABLE
 }
 
-static TABLE: Kernels = Kernels {
-    isa: Isa::I8mm(Token(dotprod::Token::ASSUMED)),
-    packed: matmul::<Dot, Matrix>,
-    ..neon::TABLE
-};
+static TABLE: Kernels = neon::kernels::<Dot, Matrix>(Isa::I8mm(Token(dotprod::Token::ASSUMED)));
 
 /// Products by `smmla`: eight columns of two rows with eight columns of two tokens.
 struct Matrix;

@@ -144,12 +144,7 @@ fn exp_minus(x: &mut [f32], max: f32) -> f32 {
     lanes::sum(x.len(), |i| x[i])
 }
 
-pub(in crate::kernels) fn store_q8(
-    row: &[f32],
-    block: usize,
-    codes: &mut [i8],
-    scales: &mut [f16],
-) {
+fn store_q8(row: &[f32], block: usize, codes: &mut [i8], scales: &mut [f16]) {
     let blocks = row.chunks_exact(block).zip(codes.chunks_exact_mut(block)).zip(scales);
     for ((values, codes), scale) in blocks {
         let largest = values.iter().map(|value| value.abs().to_bits()).max().unwrap_or(0);
@@ -163,12 +158,7 @@ pub(in crate::kernels) fn store_q8(
 }
 
 /// As ggml does it: the element of largest magnitude becomes the code -8, exactly.
-pub(in crate::kernels) fn store_q4(
-    row: &[f32],
-    block: usize,
-    codes: &mut [u8],
-    scales: &mut [f16],
-) {
+fn store_q4(row: &[f32], block: usize, codes: &mut [u8], scales: &mut [f16]) {
     let half = block / 2;
     let blocks = row.chunks_exact(block).zip(codes.chunks_exact_mut(half)).zip(scales);
     for ((values, codes), scale) in blocks {

@@ -6,12 +6,11 @@ pub(super) mod kv;
 mod lanes;
 pub(super) mod normal;
 pub(super) mod quantized;
-mod reduce;
+pub(super) mod reduce;
 
 use edgeformer_core::Format;
-use edgeformer_core::quant::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 
-use super::matmul::MatmulFn;
+use super::matmul::{FloatMatmul, MatmulFn};
 use super::{Isa, Kernels};
 
 /// Every machine can run plain Rust.
@@ -37,23 +36,6 @@ pub(super) static TABLE: Kernels = Kernels {
 };
 
 fn matmul(format: Format) -> MatmulFn {
-    use MatmulFn::{Float, Quantized};
-    use quantized::matmul;
-    match format {
-        Format::F32 => Float(float::matmul_f32),
-        Format::F16 => Float(float::matmul_f16),
-        Format::BF16 => Float(float::matmul_bf16),
-        Format::Q8_0 => Quantized(matmul::<Q8_0, _, _, _>),
-        Format::Q4_0 => Quantized(matmul::<Q4_0, _, _, _>),
-        Format::Q4_1 => Quantized(matmul::<Q4_1, _, _, _>),
-        Format::Q5_0 => Quantized(matmul::<Q5_0, _, _, _>),
-        Format::Q5_1 => Quantized(matmul::<Q5_1, _, _, _>),
-        Format::Q2K => Quantized(matmul::<Q2K, _, _, _>),
-        Format::Q3K => Quantized(matmul::<Q3K, _, _, _>),
-        Format::Q4K => Quantized(matmul::<Q4K, _, _, _>),
-        Format::Q5K => Quantized(matmul::<Q5K, _, _, _>),
-        Format::Q6K => Quantized(matmul::<Q6K, _, _, _>),
-        Format::Iq4Nl => Quantized(matmul::<Iq4Nl, _, _, _>),
-        Format::Iq4Xs => Quantized(matmul::<Iq4Xs, _, _, _>),
-    }
+    let floats: [FloatMatmul; 3] = [float::matmul_f32, float::matmul_f16, float::matmul_bf16];
+    quantized::for_format::<quantized::Plain>(format, floats)
 }

@@ -17,11 +17,25 @@ pub(super) fn layer_norm(x: &[f32], affine: &Affine<'_>, eps: f32, out: &mut [f3
     normalise(x, mean, 1.0 / (variance + eps).sqrt(), affine, out);
 }
 
-fn normalise(x: &[f32], mean: f32, factor: f32, affine: &Affine<'_>, out: &mut [f32]) {
-    for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
-        let weight = affine.weight.map_or(1.0, |weight| weight[i] + affine.offset);
-        let bias = affine.bias.map_or(0.0, |bias| bias[i]);
-        *out = (x - mean) * factor * weight + bias;
+/// Loops, one for each case, that the compiler makes vectors of: those that the caller has.
+#[inline]
+pub(in crate::kernels) fn normalise(
+    x: &[f32],
+    mean: f32,
+    factor: f32,
+    affine: &Affine<'_>,
+    out: &mut [f32],
+) {
+    match affine.weight {
+        Some(weight) => {
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = (x - mean) * factor * (weight + affine.offset);
+            }
+        }
+        None => out.iter_mut().zip(x).for_each(|(out, x)| *out = (x - mean) * factor),
+    }
+    if let Some(bias) = affine.bias {
+        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
     }
 }
 

@@ -216,6 +216,26 @@ proptest! {
         }
     }
 
+    /// They multiply codes by different instructions, whose sums are the same integers.
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn tables_for_arm_score_with_the_same_bits(
+        kept in kept(), size in size(), count in 1..20usize, rows in 1..6usize, seed: u64,
+    ) {
+        let mut sample = Sample(seed);
+        let width = kept.width(size);
+        let keys = Owned::new(&mut sample, kept, count, width);
+        let floats = sample.floats(rows * width);
+        let mut all = tables().filter(|kernels| kernels.isa().name() != "scalar").map(|kernels| {
+            let queries = OwnedQueries::new(kernels, floats.clone(), kept, width);
+            bits(&scores(kernels, queries.view(), keys.rows(), count))
+        });
+        let first = all.next().unwrap();
+        for other in all {
+            prop_assert_eq!(&other, &first);
+        }
+    }
+
     #[test]
     fn sums_are_exact_but_for_f32_roundings(
         kept in kept(), size in size(), beside in 0..3usize, count in 0..71usize, rows in 0..21usize,

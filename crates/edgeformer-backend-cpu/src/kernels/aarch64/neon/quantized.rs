@@ -1,60 +1,10 @@
-//! Activations to 8 bits, and products of quantized weights as the file holds them.
+//! Floats to 8 bits.
 
 use std::arch::aarch64::*;
 
-use edgeformer_core::quant::{Block, Group};
-
 use super::vector::{load, load_eight};
-use crate::kernels::q8::{BLOCK, Q8Row, Q8RowMut};
+use crate::kernels::q8::{BLOCK, Q8RowMut};
 use crate::kernels::scalar::quantized::block_scale;
-use crate::kernels::{ColumnsMut, Q8Rows};
-
-/// The scalar table's product with the same order of float operations, and so its results.
-#[target_feature(enable = "neon")]
-pub(super) fn matmul<B, const LEN: usize, const BYTES: usize, const GROUPS: usize>(
-    weights: &[u8],
-    columns: usize,
-    activations: Q8Rows<'_>,
-    out: &mut ColumnsMut<'_>,
-) where
-    B: Block<LEN, BYTES, GROUPS>,
-{
-    let (blocks, _) = weights.as_chunks::<BYTES>();
-    for (row, blocks) in blocks.chunks_exact(columns / LEN).enumerate() {
-        (0..out.rows()).for_each(|token| out.set(token, row, 0.0));
-        for (index, block) in blocks.iter().enumerate() {
-            let (codes, groups) = (B::codes(block), B::groups(block));
-            for token in 0..out.rows() {
-                let x = activations.row(token);
-                let mut sum = out.row_mut(token)[row];
-                for (part, codes) in codes.as_chunks().0.iter().enumerate() {
-                    let group = |half| groups[(2 * part + half) * 16 * GROUPS / LEN];
-                    sum += product(codes, [group(0), group(1)], x, index * LEN / BLOCK + part);
-                }
-                out.set(token, row, sum);
-            }
-        }
-    }
-}
-
-/// 32 weights, in two groups of 16, times block `index` of an activation row.
-#[inline]
-#[target_feature(enable = "neon")]
-fn product(weights: &[i8; BLOCK], groups: [Group; 2], x: Q8Row<'_>, index: usize) -> f32 {
-    let x_codes: &[i8; BLOCK] =
-        x.codes[index * BLOCK..].first_chunk().expect("a row has whole blocks");
-    let [low, high] = [0, 16].map(|half| {
-        // SAFETY: sixteen codes are readable from either.
-        let (w, x) =
-            unsafe { (vld1q_s8(weights.as_ptr().add(half)), vld1q_s8(x_codes.as_ptr().add(half))) };
-        // Two products of a byte with at most 127 fit in 16 bits.
-        let products = vmull_s8(vget_low_s8(w), vget_low_s8(x));
-        vaddlvq_s16(vmlal_high_s8(products, w, x)) as f32
-    });
-    let scaled = groups[0].scale * low + groups[1].scale * high;
-    let minima = groups[0].min * x.low_sums[index] + groups[1].min * x.high_sums[index];
-    x.scales[index] * scaled - minima
-}
 
 /// A row of activations to 8 bits: what the scalar table gives.
 #[target_feature(enable = "neon")]
@@ -76,21 +26,34 @@ pub(super) fn quantize_row(values: &[f32], out: Q8RowMut<'_>) {
 #[inline]
 #[target_feature(enable = "neon")]
 pub(super) fn quantize<const N: usize>(values: &[f32; N], codes: &mut [i8; N]) -> f32 {
-    // As integers, magnitudes sort like floats, and NaN above infinity.
+    let scale = block_scale(largest_magnitude(values));
+    // A scale of zero and of NaN both mean that no code says anything.
+    to_codes(values, if scale > 0.0 { 1.0 / scale } else { 0.0 }, codes);
+    scale
+}
+
+/// The bits of the largest magnitude of `N` values, a multiple of four. As integers, magnitudes
+/// sort like floats, and NaN above infinity.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn largest_magnitude<const N: usize>(values: &[f32; N]) -> u32 {
     let mut largest = vdupq_n_u32(0);
     for value in values.as_chunks().0 {
         largest = vmaxq_u32(largest, vreinterpretq_u32_f32(vabsq_f32(load(value))));
     }
-    let scale = block_scale(vmaxvq_u32(largest));
-    // A scale of zero and of NaN both mean that no code says anything.
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    vmaxvq_u32(largest)
+}
+
+/// The nearest codes to `inverse` times `N` values, a multiple of eight: ties to even, -128..=127
+/// at most, and zero for what is no number.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn to_codes<const N: usize>(values: &[f32; N], inverse: f32, codes: &mut [i8; N]) {
     for (values, codes) in values.as_chunks().0.iter().zip(codes.as_chunks_mut::<8>().0) {
-        // To the nearest, ties to even; what is no number becomes zero.
         let [low, high] = load_eight(values);
         let low = vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(low, inverse)));
         let high = vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(high, inverse)));
         // SAFETY: eight bytes are writable.
         unsafe { vst1_s8(codes.as_mut_ptr(), vqmovn_s16(vcombine_s16(low, high))) };
     }
-    scale
 }

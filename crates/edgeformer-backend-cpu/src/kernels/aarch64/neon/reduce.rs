@@ -4,7 +4,9 @@ use std::arch::aarch64::*;
 
 use super::math;
 use super::vector::{LANES, load, load_eight, map, padded, sum_eight};
-use crate::kernels::{Affine, scalar};
+use crate::kernels::Affine;
+use crate::kernels::scalar::elementwise::scale;
+use crate::kernels::scalar::reduce::normalise;
 
 /// Vectors that are summed side by side: enough that additions do not wait for one another.
 const WIDE: usize = 4;
@@ -54,28 +56,11 @@ pub(super) fn layer_norm(x: &[f32], affine: &Affine<'_>, eps: f32, out: &mut [f3
     normalise(x, mean, 1.0 / (variance + eps).sqrt(), affine, out);
 }
 
-/// Plain loops, one for each case, that the compiler makes vectors of.
-#[inline]
-#[target_feature(enable = "neon")]
-fn normalise(x: &[f32], mean: f32, factor: f32, affine: &Affine<'_>, out: &mut [f32]) {
-    match affine.weight {
-        Some(weight) => {
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = (x - mean) * factor * (weight + affine.offset);
-            }
-        }
-        None => out.iter_mut().zip(x).for_each(|(out, x)| *out = (x - mean) * factor),
-    }
-    if let Some(bias) = affine.bias {
-        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-    }
-}
-
 #[target_feature(enable = "neon")]
 pub(super) fn softmax(x: &mut [f32]) {
     let largest = largest(x);
     let factor = 1.0 / exp_minus(x, largest);
-    scalar::elementwise::scale(x, factor);
+    scale(x, factor);
 }
 
 /// The largest element; passes over what is no number.

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::math;
 use super::vector::{self, LANES, load, map, padded};
 use crate::kernels::Affine;
+use crate::kernels::scalar::reduce::normalise;
 
 /// Vectors that are summed side by side: enough to keep two FMA units busy.
 const WIDE: usize = 4;
@@ -65,23 +66,6 @@ pub(super) fn layer_norm(x: &[f32], affine: &Affine<'_>, eps: f32, out: &mut [f3
     let tail: f32 = tail.iter().map(|x| (x - mean) * (x - mean)).sum();
     let variance = (sum_of(whole, square) + tail) / len;
     normalise(x, mean, 1.0 / (variance + eps).sqrt(), affine, out);
-}
-
-/// Plain loops, one for each case, that the compiler makes vectors of.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn normalise(x: &[f32], mean: f32, factor: f32, affine: &Affine<'_>, out: &mut [f32]) {
-    match affine.weight {
-        Some(weight) => {
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = (x - mean) * factor * (weight + affine.offset);
-            }
-        }
-        None => out.iter_mut().zip(x).for_each(|(out, x)| *out = (x - mean) * factor),
-    }
-    if let Some(bias) = affine.bias {
-        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-    }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -11,11 +11,21 @@ pub(super) trait Block<const N: usize> {
     /// Bytes of eight elements.
     const BYTES: usize;
 
-    /// The codes of a block.
+    /// The codes of a block; zeros behind those of a short one.
     ///
     /// # Safety
     /// `block` points to `N * BYTES` bytes.
-    unsafe fn codes(block: *const u8) -> [int8x8_t; N];
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn codes(block: *const u8) -> [int8x16_t; 2] {
+        let mut parts = [vdup_n_s8(0); 4];
+        for (part, codes) in parts.iter_mut().enumerate().take(N) {
+            // SAFETY: the caller's.
+            *codes = unsafe { Self::part(block, part) };
+        }
+        let [a, b, c, d] = parts;
+        [vcombine_s8(a, b), vcombine_s8(c, d)]
+    }
 
     /// Codes `8 * part..8 * part + 8` alone.
     ///
@@ -32,17 +42,6 @@ impl<const N: usize> Block<N> for Q8 {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn codes(block: *const u8) -> [int8x8_t; N] {
-        let mut codes = [vdup_n_s8(0); N];
-        for (part, codes) in codes.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            *codes = unsafe { <Self as Block<N>>::part(block, part) };
-        }
-        codes
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
     unsafe fn part(block: *const u8, part: usize) -> int8x8_t {
         // SAFETY: the block has these eight bytes.
         unsafe { vld1_s8(block.add(8 * part).cast()) }
@@ -54,17 +53,6 @@ pub(super) struct Q4;
 
 impl<const N: usize> Block<N> for Q4 {
     const BYTES: usize = 4;
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    unsafe fn codes(block: *const u8) -> [int8x8_t; N] {
-        let mut codes = [vdup_n_s8(0); N];
-        for (part, codes) in codes.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            *codes = unsafe { <Self as Block<N>>::part(block, part) };
-        }
-        codes
-    }
 
     #[inline]
     #[target_feature(enable = "neon")]
@@ -85,9 +73,17 @@ impl<const N: usize> Block<N> for Q4 {
     }
 }
 
-/// An f16 as f32.
+/// f16 as f32.
 #[inline]
 #[target_feature(enable = "neon")]
-pub(super) fn widen(half: f16) -> f32 {
-    vgetq_lane_f32::<0>(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half.to_bits()))))
+pub(super) fn widen([a, b, c, d]: [&f16; 4]) -> float32x4_t {
+    let bits = |half: &f16| std::ptr::from_ref(half).cast::<u16>();
+    // SAFETY: an f16 is the 16 bits it is kept in.
+    let halves = unsafe {
+        let halves = vld1_dup_u16(bits(a));
+        let halves = vld1_lane_u16::<1>(bits(b), halves);
+        let halves = vld1_lane_u16::<2>(bits(c), halves);
+        vld1_lane_u16::<3>(bits(d), halves)
+    };
+    vcvt_f32_f16(vreinterpret_f16_u16(halves))
 }

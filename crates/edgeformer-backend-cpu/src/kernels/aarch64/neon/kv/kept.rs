@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use half::f16;
 
+use super::super::dot_product::DotProduct;
 use super::super::float::{F16, F32, Widen};
 use super::codes::{Block, Q4, Q8, widen};
 use super::scores::{self, KEYS, Scores};
@@ -28,8 +29,9 @@ pub(super) trait Kept: Copy {
     /// The scores of `Q` queries from `query` on with four keys.
     ///
     /// # Safety
-    /// There are such queries, in the form that the keys want, and such keys.
-    unsafe fn scores<const Q: usize>(
+    /// There are such queries, in the form that the keys want, and such keys; the machine has the
+    /// instructions of `P`.
+    unsafe fn scores<P: DotProduct, const Q: usize>(
         self,
         queries: &Queries<'_>,
         query: usize,
@@ -86,7 +88,7 @@ impl<F: Widen> Kept for Floats<'_, F> {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn scores<const Q: usize>(
+    unsafe fn scores<P: DotProduct, const Q: usize>(
         self,
         queries: &Queries<'_>,
         query: usize,
@@ -124,9 +126,9 @@ impl<'a, B: Block<N>, const N: usize> Codes<'a, B, N> {
     /// There is such a block.
     #[inline]
     #[target_feature(enable = "neon")]
-    pub unsafe fn block(self, index: usize) -> (*const u8, f32) {
+    pub unsafe fn block(self, index: usize) -> (*const u8, &'a f16) {
         // SAFETY: there are as many blocks of codes as scales.
-        unsafe { (self.codes.add(index * N * B::BYTES), widen(*self.scales.get_unchecked(index))) }
+        unsafe { (self.codes.add(index * N * B::BYTES), self.scales.get_unchecked(index)) }
     }
 }
 
@@ -139,7 +141,7 @@ impl<B: Block<N>, const N: usize> Kept for Codes<'_, B, N> {
         // SAFETY: there is such an element, and its block with it.
         let (codes, scale) = unsafe {
             let (block, scale) = self.block(element / (8 * N));
-            (vmovl_s8(B::part(block, element / 8 % N)), scale)
+            (vmovl_s8(B::part(block, element / 8 % N)), vgetq_lane_f32::<0>(widen([scale; 4])))
         };
         let (low, high) = (vmovl_s16(vget_low_s16(codes)), vmovl_high_s16(codes));
         [vmulq_n_f32(vcvtq_f32_s32(low), scale), vmulq_n_f32(vcvtq_f32_s32(high), scale)]
@@ -153,14 +155,14 @@ impl<B: Block<N>, const N: usize> Kept for Codes<'_, B, N> {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn scores<const Q: usize>(
+    unsafe fn scores<P: DotProduct, const Q: usize>(
         self,
         queries: &Queries<'_>,
         query: usize,
         keys: [usize; KEYS],
     ) -> Scores<Q> {
         // SAFETY: the caller's.
-        unsafe { scores::of_codes(self, queries, query, keys) }
+        unsafe { scores::of_codes::<P, B, N, Q>(self, queries, query, keys) }
     }
 }
 

@@ -6,38 +6,28 @@
 
 mod accumulate;
 mod codes;
+mod hadamard;
 mod kept;
 mod scores;
+mod store;
 
-use super::{quantized, reduce};
+use super::dot_product::DotProduct;
+use super::reduce;
 use crate::kernels::kv::KvKernels;
-use crate::kernels::scalar;
 
-pub(super) static KERNELS: KvKernels = KvKernels {
-    quantize_queries,
-    scores: scores::scores,
-    accumulate: accumulate::accumulate,
-    largest: reduce::largest,
-    exp_minus: reduce::exp_minus,
-    store_q8: scalar::kv::store_q8,
-    store_q4: scalar::kv::store_q4,
-    decode_rows: accumulate::decode_rows,
-    hadamard: scalar::kv::hadamard,
-};
-
-#[target_feature(enable = "neon")]
-fn quantize_queries(floats: &[f32], block: usize, codes: &mut [i8], scales: &mut [f32]) {
-    match block {
-        32 => quantize::<32>(floats, codes, scales),
-        16 => quantize::<16>(floats, codes, scales),
-        _ => quantize::<8>(floats, codes, scales),
-    }
-}
-
-#[target_feature(enable = "neon")]
-fn quantize<const N: usize>(floats: &[f32], codes: &mut [i8], scales: &mut [f32]) {
-    let blocks = floats.as_chunks::<N>().0.iter().zip(codes.as_chunks_mut::<N>().0);
-    for ((values, codes), scale) in blocks.zip(scales) {
-        *scale = quantized::quantize(values, codes);
+/// Codes of queries are multiplied with those of keys by `P`.
+///
+/// The kernels may be called only on machines that have its instructions.
+pub(super) const fn kernels<P: DotProduct>() -> KvKernels {
+    KvKernels {
+        quantize_queries: store::quantize_queries,
+        scores: scores::scores::<P>,
+        accumulate: accumulate::accumulate,
+        largest: reduce::largest,
+        exp_minus: reduce::exp_minus,
+        store_q8: store::store_q8,
+        store_q4: store::store_q4,
+        decode_rows: accumulate::decode_rows,
+        hadamard: hadamard::hadamard,
     }
 }

@@ -1,14 +1,19 @@
 //! Products of queries with keys.
 //!
-//! The loops, from the outside: 4 keys, up to 2 queries, columns. A tile keeps the lanes of each
-//! of its pairs.
+//! The loops, from the outside: 4 keys, up to 2 queries, columns. With keys that are floats a tile
+//! keeps the lanes of each of its pairs; with codes, whose products are added up as integers, a
+//! lane is a pair.
 
 use std::arch::aarch64::*;
+use std::marker::PhantomData;
 
-use super::codes::{Block, Q8};
+use half::f16;
+
+use super::super::dot_product::DotProduct;
+use super::codes::{Block, Q8, widen};
 use super::kept::{Codes, Kept, Task, with_rows};
 use crate::kernels::Queries;
-use crate::kernels::aarch64::neon::vector::{load_eight, padded, sum_eight};
+use crate::kernels::aarch64::neon::vector::{load_eight, padded, store, sum_eight};
 use crate::kernels::kv::KvRows;
 
 /// Keys of a tile.
@@ -17,27 +22,31 @@ pub(super) const KEYS: usize = 4;
 /// The scores of `Q` queries with the keys of a tile.
 pub(super) type Scores<const Q: usize> = [[f32; KEYS]; Q];
 
+/// # Safety
+/// The machine has the instructions of `P`; lengths are as `Kernels::scores` checks them.
 #[target_feature(enable = "neon")]
-pub(super) fn scores(
+pub(super) unsafe fn scores<P: DotProduct>(
     queries: Queries<'_>,
     keys: KvRows<'_>,
     count: usize,
     out: &mut [f32],
     out_stride: usize,
 ) {
-    // SAFETY: `Kernels::scores` checked queries, keys and blocks.
-    unsafe { with_rows(keys, Fill { queries, count, out, stride: out_stride }) }
+    let products = PhantomData::<P>;
+    // SAFETY: queries, keys and blocks were checked.
+    unsafe { with_rows(keys, Fill { queries, count, out, stride: out_stride, products }) }
 }
 
-/// There are `count` keys, and room for the scores.
-struct Fill<'a> {
+/// There are `count` keys, room for the scores, and the instructions of `P`.
+struct Fill<'a, P> {
     queries: Queries<'a>,
     count: usize,
     out: &'a mut [f32],
     stride: usize,
+    products: PhantomData<P>,
 }
 
-impl Task for Fill<'_> {
+impl<P: DotProduct> Task for Fill<'_, P> {
     #[target_feature(enable = "neon")]
     unsafe fn run<K: Kept>(mut self, keys: K) {
         let queries = self.queries.len();
@@ -55,7 +64,7 @@ impl Task for Fill<'_> {
     }
 }
 
-impl Fill<'_> {
+impl<P: DotProduct> Fill<'_, P> {
     /// The scores of `Q` queries from `query` on with up to four keys from `key` on.
     ///
     /// # Safety
@@ -67,7 +76,7 @@ impl Fill<'_> {
         // Behind the last key comes the last key, whose scores are not kept.
         let places = std::array::from_fn(|at| last.min(key + at));
         // SAFETY: the queries and keys are there.
-        let scores = unsafe { keys.scores::<Q>(&self.queries, query, places) };
+        let scores = unsafe { keys.scores::<P, Q>(&self.queries, query, places) };
         let count = KEYS.min(self.count - key);
         for (at, scores) in scores.iter().enumerate() {
             let out = &mut self.out[(query + at) * self.stride + key..][..count];
@@ -138,23 +147,23 @@ fn add<const Q: usize>(
     }
 }
 
-/// The scores with keys that are codes: four lanes a pair. The products of a block are integers,
-/// and added up as such.
+/// The scores with keys that are codes: a lane a pair. The products of a block are integers, and
+/// added up as such.
 ///
 /// # Safety
 /// See [`Kept::scores`].
 #[inline]
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn of_codes<B: Block<N>, const N: usize, const Q: usize>(
+pub(super) unsafe fn of_codes<P: DotProduct, B: Block<N>, const N: usize, const Q: usize>(
     rows: Codes<'_, B, N>,
     queries: &Queries<'_>,
     query: usize,
     keys: [usize; KEYS],
 ) -> Scores<Q> {
-    let mut lanes = [[vdupq_n_f32(0.0); KEYS]; Q];
+    let mut lanes = [vdupq_n_f32(0.0); Q];
     let blocks = queries.width / (8 * N);
     for index in 0..blocks {
-        let mut codes = [[vdup_n_s8(0); N]; Q];
+        let mut codes = [[vdupq_n_s8(0); 2]; Q];
         let mut scales = [0.0; Q];
         for (at, (codes, scale)) in codes.iter_mut().zip(&mut scales).enumerate() {
             let block = (query + at) * blocks + index;
@@ -164,37 +173,30 @@ pub(super) unsafe fn of_codes<B: Block<N>, const N: usize, const Q: usize>(
                 *codes = <Q8 as Block<N>>::codes(queries.codes.as_ptr().add(block * 8 * N).cast());
             }
         }
+        let mut products = [[vdupq_n_s32(0); KEYS]; Q];
+        let mut their_scales = [&f16::ZERO; KEYS];
         for (at, key) in keys.into_iter().enumerate() {
             // SAFETY: the key has the block.
             let (theirs, scale) = unsafe {
                 let (block, scale) = rows.block(key * (rows.stride / (8 * N)) + index);
                 (B::codes(block), scale)
             };
-            for (query, lanes) in lanes.iter_mut().enumerate() {
-                let products = vcvtq_f32_s32(products(&codes[query], &theirs));
-                lanes[at] = vfmaq_n_f32(lanes[at], products, scales[query] * scale);
+            their_scales[at] = scale;
+            for (products, ours) in products.iter_mut().zip(&codes) {
+                for (theirs, ours) in theirs.into_iter().zip(*ours).take(N.div_ceil(2)) {
+                    // SAFETY: the machine has the instructions.
+                    products[at] = unsafe { P::add(products[at], theirs, ours) };
+                }
             }
+        }
+        let their_scales = widen(their_scales);
+        for ((lanes, [a, b, c, d]), scale) in lanes.iter_mut().zip(products).zip(scales) {
+            let sums = vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
+            let scales = vmulq_n_f32(their_scales, scale);
+            *lanes = vfmaq_f32(*lanes, vcvtq_f32_s32(sums), scales);
         }
     }
     let mut scores = [[0.0; KEYS]; Q];
-    for (score, lanes) in scores.as_flattened_mut().iter_mut().zip(lanes.as_flattened()) {
-        *score = vaddvq_f32(*lanes);
-    }
+    scores.iter_mut().zip(lanes).for_each(|(scores, lanes)| store(lanes, scores));
     scores
-}
-
-/// Four partial sums of the products of a block.
-#[inline]
-#[target_feature(enable = "neon")]
-fn products<const N: usize>(a: &[int8x8_t; N], b: &[int8x8_t; N]) -> int32x4_t {
-    let mut sums = vdupq_n_s32(0);
-    for first in (0..N).step_by(2) {
-        let mut pairs = vmull_s8(a[first], b[first]);
-        if first + 1 < N {
-            // Two products of a byte with at most 127 fit in 16 bits.
-            pairs = vmlal_s8(pairs, a[first + 1], b[first + 1]);
-        }
-        sums = vpadalq_s16(sums, pairs);
-    }
-    sums
 }
