@@ -64,6 +64,7 @@ impl Backend for CpuBackend {
                 format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
             ));
         }
+        facts.extend(machine::huge_pages().map(|when| ("huge pages".to_owned(), when)));
         Ok(vec![Device { id: DEVICE.into(), description: machine::cpu_name(), facts, score: 100 }])
     }
 
