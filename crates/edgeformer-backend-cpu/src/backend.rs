@@ -104,10 +104,7 @@ impl Backend for CpuBackend {
         to: &mut dyn Write,
         progress: &dyn Fn(u64, u64) -> std::io::Result<()>,
     ) -> Result<PackedSummary> {
-        if !options.repack {
-            let problem = "no_repack uses weights as the file holds them: nothing is packed";
-            return Err(Error::Config(problem.into()));
-        }
+        options.check_repack()?;
         program::write_packed(model, self.kernels, threads(options)?, to, progress)
     }
 
