@@ -119,3 +119,22 @@ fn wrong_questions_are_answered_in_a_line() {
         assert!(done.stdout.is_empty());
     }
 }
+
+#[test]
+fn a_packed_file_that_is_refused_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("tiny.gguf");
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/tiny");
+    std::fs::copy(assets.join("tiny-shakespeare.gguf"), &model).unwrap();
+    let measured = || {
+        let name = model.to_str().unwrap();
+        let all = ["--models", name, "--cases", "tg2", "--threads", "1", "--repeats", "2"];
+        let done = bench(None, &all);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stderr).matches("warning: packed file").count()
+    };
+    assert_eq!(measured(), 0);
+    // What cannot even be opened is told whichever kernels this machine has.
+    std::fs::create_dir(folder.path().join("tiny.gguf.packed")).unwrap();
+    assert_eq!(measured(), 1);
+}

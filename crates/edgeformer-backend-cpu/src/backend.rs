@@ -64,6 +64,7 @@ impl Backend for CpuBackend {
                 format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
             ));
         }
+        facts.extend(machine::huge_pages().map(|when| ("huge pages".to_owned(), when)));
         Ok(vec![Device { id: DEVICE.into(), description: machine::cpu_name(), facts, score: 100 }])
     }
 
@@ -103,10 +104,7 @@ impl Backend for CpuBackend {
         to: &mut dyn Write,
         progress: &dyn Fn(u64, u64) -> std::io::Result<()>,
     ) -> Result<PackedSummary> {
-        if !options.repack {
-            let problem = "no_repack uses weights as the file holds them: nothing is packed";
-            return Err(Error::Config(problem.into()));
-        }
+        options.check_repack()?;
         program::write_packed(model, self.kernels, threads(options)?, to, progress)
     }
 

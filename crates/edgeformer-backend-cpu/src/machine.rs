@@ -24,6 +24,18 @@ pub(crate) fn memory_bytes() -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+/// When the system keeps anonymous memory in huge pages: `always`, `madvise` or `never`, where it
+/// tells. Weights that are packed at start ask for them: they get them unless it is `never`.
+pub(crate) fn huge_pages() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
+    chosen_word(&text).map(str::to_owned)
+}
+
+/// The word in brackets of `always [madvise] never`.
+fn chosen_word(choices: &str) -> Option<&str> {
+    choices.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +45,19 @@ mod tests {
         let info = "processor\t: 0\nmodel\t\t: 1\nmodel name\t: EPYC: fast\n";
         assert_eq!(cpuinfo_field(info, "model name"), Some("EPYC: fast"));
         assert_eq!(cpuinfo_field(info, "Model"), None);
+    }
+
+    #[test]
+    fn the_choice_in_brackets_is_found() {
+        for (choices, chosen) in [
+            ("[always] madvise never\n", Some("always")),
+            ("always [madvise] never\n", Some("madvise")),
+            ("always madvise [never]\n", Some("never")),
+            ("always madvise never\n", None),
+            ("always [madvise", None),
+            ("", None),
+        ] {
+            assert_eq!(chosen_word(choices), chosen, "{choices:?}");
+        }
     }
 }

@@ -47,5 +47,5 @@ pub use machine::Machine;
 pub use progress::Progress;
 pub use quality::{Quality, Scores, quality};
 pub use spread::Spread;
-pub use subject::{ModelChoice, ModelRecord, Subject};
+pub use subject::{ModelChoice, ModelRecord, Subject, packed_warning};
 pub use text::Windows;

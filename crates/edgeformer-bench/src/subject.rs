@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use edgeformer::{EngineOptions, builtin_backends, packed_beside};
+use edgeformer::{EngineOptions, FoundPacked, builtin_backends};
 use edgeformer_core::{
     Backend, Choice, CompileOptions, Device, Footprint, Graph, Program, Selection, SessionOptions,
 };
@@ -45,6 +45,24 @@ fn select(graph: &Graph) -> Result<Choice> {
     Ok(builtin_backends(&EngineOptions::default())?.select(&Selection::Auto, graph)?)
 }
 
+/// Why the packed file beside a model is refused, in one line: its weights are packed anew whenever
+/// it is measured. `None` if it is used, or there is none.
+///
+/// # Errors
+/// If the model cannot be opened, or no backend runs it.
+pub fn packed_warning(model: &Path) -> Result<Option<String>> {
+    let file = open_with(model, &OpenOptions { tokenizer: false })?;
+    let Some(found) = FoundPacked::beside(&file) else { return Ok(None) };
+    let Choice { backend, device, .. } = select(&file.model.graph)?;
+    let compile = CompileOptions {
+        device: device.id,
+        packed: found.file.as_ref().ok().cloned(),
+        ..CompileOptions::default()
+    };
+    let used = backend.check_packed(&file.model, &compile, false)?;
+    Ok(found.warning(&used))
+}
+
 /// A compiled model under test: sessions of any options over one program.
 pub struct Subject {
     /// The program.
@@ -75,7 +93,7 @@ impl Subject {
         let compile = CompileOptions {
             device: found.device.id.clone(),
             threads: choice.threads,
-            packed: packed_beside(&file),
+            packed: FoundPacked::beside(&file).and_then(|found| found.file.ok()),
             ..CompileOptions::default()
         };
         let program = found.backend.compile(file.model.clone(), &compile)?;
@@ -188,7 +206,39 @@ impl ModelRecord {
 
 #[cfg(test)]
 mod tests {
+    use edgeformer::{ModelSource, pack};
+    use edgeformer_core::PackedUse;
+
     use super::*;
+
+    #[test]
+    fn packed_files_are_used_or_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("tiny.gguf");
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny");
+        std::fs::copy(assets.join("tiny-shakespeare.gguf"), &model).unwrap();
+        assert_eq!(packed_warning(&model).unwrap(), None, "there is none");
+        let options = EngineOptions::default();
+        let source = ModelSource::Path(model.clone());
+        let packed = match pack(&source, &options, None, &|_, _| Ok(())) {
+            Err(error) if error.to_string().contains("nothing to pack") => {
+                return eprintln!("skipped: the kernels of this machine have no panels");
+            }
+            packed => packed.unwrap(),
+        };
+        assert_eq!(packed_warning(&model).unwrap(), None, "it is used");
+        let subject = || {
+            let choice = ModelChoice { path: model.clone(), threads: Some(1) };
+            Subject::open(&choice, false).unwrap()
+        };
+        assert!(matches!(subject().program.packed(), PackedUse::Mapped(_)));
+        let whole = std::fs::read(&packed.packed_file).unwrap();
+        std::fs::remove_file(&packed.packed_file).unwrap();
+        std::fs::write(&packed.packed_file, &whole[..whole.len() - 1]).unwrap();
+        let warning = packed_warning(&model).unwrap().unwrap();
+        assert!(warning.contains("tiny.gguf.packed ignored: "), "{warning}");
+        assert!(matches!(subject().program.packed(), PackedUse::Refused(_)));
+    }
 
     #[test]
     fn texts_are_called_by_folder_and_name() {

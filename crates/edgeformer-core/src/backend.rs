@@ -157,6 +157,20 @@ impl Default for CompileOptions {
     }
 }
 
+impl CompileOptions {
+    /// Refuses to pack where nothing is packed.
+    ///
+    /// # Errors
+    /// If [`repack`](Self::repack) is off.
+    pub fn check_repack(&self) -> Result<()> {
+        if self.repack {
+            return Ok(());
+        }
+        let problem = "no_repack uses weights as the file holds them: nothing is packed";
+        Err(Error::Config(problem.into()))
+    }
+}
+
 /// How a session is opened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionOptions {

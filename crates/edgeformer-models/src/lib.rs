@@ -20,7 +20,7 @@ pub mod safetensors;
 pub mod text;
 
 pub use error::{Error, Result};
-pub use map::map_file;
+pub use map::map_weights;
 pub use open::{
     ModelFile, OpenOptions, Source, SourceKind, TensorLine, open, open_gguf_bytes, open_with,
 };

@@ -85,7 +85,18 @@ impl Backing for MappedFile {
 ///
 /// # Errors
 /// If it cannot be opened or mapped, or is not a regular file.
-pub fn map_file(path: &Path) -> Result<Bytes> {
+pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
+    let file = MappedFile::open(path)?;
+    Ok(file.as_ref().map_or_else(Bytes::new, MappedFile::bytes))
+}
+
+/// The bytes of a regular file of weights that are used as they lie there, step after step:
+/// memory-mapped, in huge pages where the system grants them. It must not be shortened or changed
+/// meanwhile: programs that replace a file rename a new one over it, as [`crate::atomic`] does.
+///
+/// # Errors
+/// If it cannot be opened or mapped, or is not a regular file.
+pub fn map_weights(path: &Path) -> Result<Bytes> {
     let Some(file) = MappedFile::open(path)? else { return Ok(Bytes::new()) };
     // A hint: what is read from the disk is kept in huge pages where the file system can.
     #[cfg(target_os = "linux")]
@@ -104,10 +115,13 @@ mod tests {
         for content in [&b""[..], b"content"] {
             std::fs::write(&path, content).expect("written");
             assert_eq!(map_file(&path).expect("mapped"), content);
+            assert_eq!(map_weights(&path).expect("mapped"), content);
         }
         let error = map_file(folder.path()).expect_err("a folder").to_string();
         assert!(error.ends_with(": file: this is a folder: name a regular file"), "{error}");
         map_file(&folder.path().join("absent")).expect_err("absent");
+        map_weights(folder.path()).expect_err("a folder");
+        map_weights(&folder.path().join("absent")).expect_err("absent");
     }
 
     #[test]

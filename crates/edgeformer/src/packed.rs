@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use edgeformer_core::{PackedFile, PackedSummary, PackedUse};
 use edgeformer_models::atomic::write_atomically;
-use edgeformer_models::{ModelFile, OpenOptions, Source, SourceKind, map_file};
+use edgeformer_models::{ModelFile, OpenOptions, Source, SourceKind, map_weights};
 use serde::Serialize;
 
 use crate::engine::Chosen;
@@ -57,9 +57,9 @@ pub fn pack(
     progress: &dyn Fn(u64, u64) -> io::Result<()>,
 ) -> Result<Packed> {
     let start = Instant::now();
-    check_repack(options)?;
     let file = source.open_file(&OpenOptions { tokenizer: false })?;
     let chosen = Chosen::of(&file.model.graph, options)?;
+    chosen.compile.check_repack()?;
     let path = match (to, source) {
         (Some(path), _) => path.to_owned(),
         (None, ModelSource::Path(_)) => beside(&file.source),
@@ -99,12 +99,12 @@ pub fn verify_packed(
     file: Option<&Path>,
 ) -> Result<Packed> {
     let start = Instant::now();
-    check_repack(options)?;
     let wanted = file.map_or(PackedWeights::Beside, |path| PackedWeights::File(path.to_owned()));
     let model = source.open_file(&OpenOptions { tokenizer: false })?;
     let mut chosen = Chosen::of(&model.model.graph, options)?;
+    chosen.compile.check_repack()?;
     chosen.find_packed(source, &model, &wanted);
-    let Some(Found { path, file }) = &chosen.packed else {
+    let Some(FoundPacked { path, file }) = &chosen.packed else {
         return Err(Error::Request(format!(
             "{source}: there is no packed file beside it: edgeformer pack makes one"
         )));
@@ -122,23 +122,6 @@ pub fn verify_packed(
             Err(wrong(format!("{} uses the weights in place: nothing is packed", chosen.name())))
         }
     }
-}
-
-/// The packed file that lies beside a model, mapped and not yet looked at; `None` if there is none
-/// that can be read.
-pub fn packed_beside(model: &ModelFile) -> Option<PackedFile> {
-    let path = beside(&model.source);
-    let bytes = map_file(&path).ok()?;
-    Some(PackedFile::new(path, bytes))
-}
-
-/// Whether weights are packed at all.
-fn check_repack(options: &EngineOptions) -> Result<()> {
-    if options.repack {
-        return Ok(());
-    }
-    let problem = "no_repack uses weights as the file holds them: nothing is packed";
-    Err(edgeformer_core::Error::Config(problem.into()).into())
 }
 
 /// Whether a path is free, or holds a file of packed weights that may be replaced.
@@ -169,34 +152,45 @@ fn beside(source: &Source) -> PathBuf {
     }
 }
 
-/// A packed file that was found, or why it cannot be looked at.
-pub(crate) struct Found {
+/// A packed file that was found, mapped and not yet looked at.
+#[derive(Debug)]
+pub struct FoundPacked {
+    /// Where it lies.
     pub path: PathBuf,
+    /// The file, or why it cannot be looked at.
     pub file: Result<PackedFile, String>,
 }
 
-impl Found {
+impl FoundPacked {
     /// The packed file that is wanted for a model, if there is one.
-    pub fn of(source: &ModelSource, file: &ModelFile, wanted: &PackedWeights) -> Option<Self> {
-        let path = match (wanted, source) {
-            (PackedWeights::File(path), _) => path.clone(),
-            (PackedWeights::Beside, ModelSource::Path(_)) => beside(&file.source),
-            (PackedWeights::Beside, ModelSource::Embedded) | (PackedWeights::Ignored, _) => {
-                return None;
-            }
-        };
-        let named = matches!(wanted, PackedWeights::File(_));
-        let there = path.symlink_metadata();
-        if !named && there.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return None;
+    pub(crate) fn of(
+        source: &ModelSource,
+        file: &ModelFile,
+        wanted: &PackedWeights,
+    ) -> Option<Self> {
+        match (wanted, source) {
+            (PackedWeights::File(path), _) => Some(Self::at(path.clone())),
+            (PackedWeights::Beside, ModelSource::Path(_)) => Self::beside(file),
+            (PackedWeights::Beside, ModelSource::Embedded) | (PackedWeights::Ignored, _) => None,
         }
-        let file = match map_file(&path) {
+    }
+
+    /// The packed file that lies beside a model, if there is one.
+    pub fn beside(model: &ModelFile) -> Option<Self> {
+        let path = beside(&model.source);
+        let there = path.symlink_metadata();
+        let absent = there.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        (!absent).then(|| Self::at(path))
+    }
+
+    fn at(path: PathBuf) -> Self {
+        let file = match map_weights(&path) {
             Ok(bytes) => Ok(PackedFile::new(&path, bytes)),
             Err(edgeformer_models::Error::Io { source, .. }) => Err(source.to_string()),
             Err(edgeformer_models::Error::Format { problem, .. }) => Err(problem),
             Err(error) => Err(error.to_string()),
         };
-        Some(Self { path, file })
+        Self { path, file }
     }
 
     /// Why the file is of no use, and what to do; `None` if it is used.
@@ -212,7 +206,7 @@ impl Found {
     }
 
     /// What becomes of the file, for people; `None` where nothing is packed.
-    pub fn told(&self, used: &PackedUse) -> Option<String> {
+    pub(crate) fn told(&self, used: &PackedUse) -> Option<String> {
         match used {
             PackedUse::Mapped(_) => {
                 Some(format!("weights mapped as packed in {}", self.path.display()))

@@ -6,7 +6,7 @@ use edgeformer_bench::latent::LatentBench;
 
 use super::progress::Line;
 use super::show::Show;
-use super::{command, commit};
+use super::{command, commit, warn_of_packed};
 use crate::make_model;
 use crate::run::Result;
 
@@ -41,6 +41,7 @@ impl Latent {
             Some(path) => path.clone(),
             None => make_model::kept("mla-lite", "q4_0")?,
         };
+        warn_of_packed(&path);
         let bench = LatentBench {
             model: ModelChoice { path, threads: self.threads },
             tokens: self.tokens,

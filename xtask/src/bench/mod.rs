@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
-use edgeformer_bench::ModelChoice;
 use edgeformer_bench::process::{Worker, serve};
+use edgeformer_bench::{ModelChoice, packed_warning};
 
 use crate::run::{Result, read, root, run};
 use peer::Build;
@@ -150,6 +150,7 @@ impl ModelArguments {
             STORIES => shared("models/stories260k/stories260k-f32.gguf")?,
             path => path.into(),
         };
+        warn_of_packed(&path);
         Ok(ModelChoice { path, threads: self.threads })
     }
 }
@@ -163,6 +164,15 @@ fn shared(path: &str) -> Result<PathBuf> {
         return Ok(file);
     }
     Err(format!("{} is not there: set EDGEFORMER_SHARED, or name a file", file.display()))
+}
+
+/// Says on standard error where the packed file beside a model is refused: who made one believes
+/// that it is measured.
+fn warn_of_packed(model: &Path) {
+    // What else is wrong with the model is told by who measures it.
+    if let Ok(Some(warning)) = packed_warning(model) {
+        eprintln!("warning: {warning}");
+    }
 }
 
 /// What was built: the commit, with `-dirty` if the tree has changes.

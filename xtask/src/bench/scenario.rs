@@ -8,7 +8,7 @@ use edgeformer_bench::scenario::{Rules, SampleShape, Scenario, ScenarioBench, Sc
 
 use super::progress::Line;
 use super::speed::Speed;
-use super::{command, commit};
+use super::{command, commit, warn_of_packed};
 use crate::run::Result;
 
 /// Queries in the style of MLPerf inference.
@@ -41,6 +41,7 @@ impl ScenarioArguments {
         let threads = speed.threads.iter().max().copied();
         let mut invalid = Vec::new();
         for model in speed.models()? {
+            warn_of_packed(&model.path);
             let choice = ModelChoice { path: model.path, threads };
             let report = self.measure(scenario, choice)?;
             match speed.show.json {

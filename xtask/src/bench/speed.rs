@@ -10,7 +10,7 @@ use edgeformer_core::CacheFormat;
 use super::device::{Device, DeviceArguments, Remote};
 use super::progress::Line;
 use super::show::Show;
-use super::{STORIES, command, commit, peer, shared, worker};
+use super::{STORIES, command, commit, peer, shared, warn_of_packed, worker};
 use crate::make_model;
 use crate::run::Result;
 
@@ -89,6 +89,7 @@ impl Speed {
             cache_type_v: self.cache_type_v,
             context: self.context,
         };
+        bench.models.iter().for_each(|model| warn_of_packed(&model.path));
         let command = command();
         let worker = worker(emulator)?;
         let peers = peer::versions(&self.peer)?;

@@ -3,6 +3,7 @@
 use edgeformer_core::graph::{Unfold, Value};
 use edgeformer_core::{Input, RowsMut};
 
+use super::elementwise::WORTH_SHARING;
 use super::run::Executor;
 use crate::program::Table;
 
@@ -16,7 +17,7 @@ impl Executor<'_> {
             Input::Pixels(_) | Input::Signal(_) => &[],
         });
         let data = lent.data();
-        let worthwhile = data.len() >= 1 << 15;
+        let worthwhile = data.len() >= WORTH_SHARING;
         let rows = data.chunks_exact_mut(width).zip(tokens);
         self.pool.for_each_if(worthwhile, rows, |_, (row, &token)| {
             table.decode_row(token as usize, row);

@@ -3,6 +3,7 @@
 use edgeformer_core::graph::Value;
 use edgeformer_core::{Rows, RowsMut};
 
+use super::elementwise;
 use super::run::Executor;
 use super::scratch::Quantized;
 use crate::kernels::{Activations, ColumnsMut, Kernels, Q8Rows};
@@ -88,7 +89,7 @@ pub(super) fn quantize(pool: &Pool, kernels: &Kernels, rows: Rows<'_>, quantized
     quantized.of = None;
     let width = rows.width();
     let out = quantized.buffer.reset(rows.len(), width);
-    let worthwhile = rows.data().len() >= 1 << 15 && rows.len() > QUANTIZED_ROWS;
+    let worthwhile = rows.data().len() >= elementwise::WORTH_SHARING && rows.len() > QUANTIZED_ROWS;
     let blocks = out.chunks(QUANTIZED_ROWS).zip(rows.data().chunks(QUANTIZED_ROWS * width));
     pool.for_each_if(worthwhile, blocks, |_, (out, rows)| {
         out.quantize(kernels, Rows::new(rows, width));

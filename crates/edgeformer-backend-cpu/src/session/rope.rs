@@ -2,6 +2,7 @@
 
 use edgeformer_core::graph::{Rope, RopeLayout, Value};
 
+use super::elementwise::WORTH_SHARING;
 use super::run::Executor;
 use super::scratch::Turns;
 use crate::program::RopeTable;
@@ -40,7 +41,7 @@ impl Executor<'_> {
         let data = lent.data();
         let turned = &self.scratch.ropes[table].values;
         let rows = self.rows;
-        let worthwhile = data.len() >= 1 << 15;
+        let worthwhile = data.len() >= WORTH_SHARING;
         let blocks = data.chunks_mut(16 * width).enumerate();
         self.pool.for_each_if(worthwhile, blocks, |_, (block, part)| {
             for (row, values) in part.chunks_exact_mut(width).enumerate() {

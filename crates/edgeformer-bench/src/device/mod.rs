@@ -59,18 +59,21 @@ impl DeviceRecord {
     /// This machine as it is now, measured on `device` by a build of `commit`.
     pub fn here(device: &Device, commit: Option<String>) -> Self {
         let machine = Machine::here(device, commit);
-        let isa = device.facts.iter().find(|(name, _)| name == "instruction set");
+        let fact = |wanted: &str| {
+            let found = device.facts.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone())
+        };
         Self {
             name: machine.device.clone(),
             cpu: machine.device,
             architecture: std::env::consts::ARCH.into(),
-            isa: isa.map_or_else(|| "unknown".into(), |(_, isa)| isa.clone()),
+            isa: fact("instruction set").unwrap_or_else(|| "unknown".into()),
             features: cpu::features(),
             cores: machine.cores,
             caches: cpu::caches(Path::new("/sys/devices/system/cpu/cpu0/cache")),
             memory_bytes: machine.memory,
             kernel: machine.system,
-            huge_pages: huge_pages(),
+            huge_pages: fact("huge pages"),
             cgroup: Cgroup::here(),
             load_before: load(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -126,12 +129,6 @@ impl DeviceRecord {
     }
 }
 
-/// The word in brackets of `always [madvise] never`.
-fn huge_pages() -> Option<String> {
-    let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
-    Some(text.split_once('[')?.1.split_once(']')?.0.into())
-}
-
 fn load() -> Option<[f64; 3]> {
     let text = fs::read_to_string("/proc/loadavg").ok()?;
     let mut values = text.split_whitespace().map(|word| word.parse::<f64>().ok());
@@ -181,11 +178,14 @@ mod tests {
         let device = Device {
             id: "cpu".into(),
             description: "here".into(),
-            facts: vec![("instruction set".into(), "scalar".into())],
+            facts: [("instruction set", "scalar"), ("huge pages", "never")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
             score: 1,
         };
         let record = DeviceRecord::here(&device, None);
         assert!(record.cores > 0 && record.isa == "scalar" && record.cpu == "here");
+        assert_eq!(record.huge_pages.as_deref(), Some("never"));
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<DeviceRecord>(&text).unwrap(), record);
     }

@@ -4,16 +4,15 @@ use edgeformer_core::{Backend, Choice, CompileOptions, Graph, Model, Program};
 
 use edgeformer_models::ModelFile;
 
-use crate::packed::Found;
 use crate::tuning;
-use crate::{EngineOptions, ModelSource, PackedWeights, Result, builtin_backends};
+use crate::{EngineOptions, FoundPacked, ModelSource, PackedWeights, Result, builtin_backends};
 
 /// The backend that runs a model, and how it is asked to compile.
 pub(crate) struct Chosen {
     pub choice: Choice,
     pub compile: CompileOptions,
     /// The file of packed weights, if one is there and was looked for.
-    pub packed: Option<Found>,
+    pub packed: Option<FoundPacked>,
 }
 
 impl Chosen {
@@ -58,7 +57,7 @@ impl Chosen {
 
     /// Has the model compiled from the file of packed weights that is wanted, if it is there.
     pub fn find_packed(&mut self, source: &ModelSource, file: &ModelFile, wanted: &PackedWeights) {
-        self.packed = Found::of(source, file, wanted).filter(|_| self.compile.repack);
+        self.packed = FoundPacked::of(source, file, wanted).filter(|_| self.compile.repack);
         let found = self.packed.as_ref().and_then(|found| found.file.as_ref().ok());
         self.compile.packed = found.cloned();
     }

@@ -180,7 +180,16 @@ fn plans_and_devices_are_machine_readable() {
     assert!(plan["total"].as_u64().unwrap() > parts && parts > 0);
     let devices: serde_json::Value = serde_json::from_str(&stdout(&["devices", "--json"])).unwrap();
     assert_eq!(devices["backends"][0]["backend"], "cpu");
-    assert_eq!(devices["backends"][0]["devices"][0]["id"], "cpu");
+    let device = &devices["backends"][0]["devices"][0];
+    assert_eq!(device["id"], "cpu");
+    let huge = device["facts"].as_array().unwrap().iter().find(|fact| fact[0] == "huge pages");
+    let told = Path::new("/sys/kernel/mm/transparent_hugepage/enabled").exists();
+    assert_eq!(huge.is_some(), told, "{device}");
+    if let Some(huge) = huge {
+        assert!(["always", "madvise", "never"].contains(&huge[1].as_str().unwrap()), "{huge}");
+        let line = format!("  huge pages: {}\n", huge[1].as_str().unwrap());
+        assert!(stdout(&["devices"]).contains(&line));
+    }
 }
 
 #[test]
