@@ -111,12 +111,17 @@ impl Shape {
                 set("rope.dimension_count", head);
             }
             Attention::Latent { rank, rope, nope, value } => {
-                set("attention.head_count_kv", self.heads);
+                // As converters write it today: one key-value head as wide as a latent.
+                set("attention.head_count_kv", 1);
                 set("attention.kv_lora_rank", rank);
-                set("attention.key_length", nope + rope);
-                set("attention.value_length", value);
+                set("attention.key_length", rank + rope);
+                set("attention.value_length", rank);
+                set("attention.key_length_mla", nope + rope);
+                set("attention.value_length_mla", value);
                 set("rope.dimension_count", rope);
-                // Every layer is dense; llama.cpp asks for the experts' keys all the same.
+                // Queries have no latents and every layer is dense; llama.cpp asks for these keys
+                // all the same.
+                set("attention.q_lora_rank", 0);
                 set("leading_dense_block_count", self.layers);
                 set("expert_count", 0);
                 set("expert_used_count", 0);

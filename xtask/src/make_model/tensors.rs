@@ -67,7 +67,8 @@ pub fn list(shape: &Shape) -> Vec<Tensor> {
                 add("attn_q.weight", &[shape.heads * (nope + rope), width], Kind::Matrix);
                 add("attn_kv_a_mqa.weight", &[rank + rope, width], Kind::Matrix);
                 add("attn_kv_a_norm.weight", &[rank], Kind::Norm);
-                add("attn_kv_b.weight", &[shape.heads * (nope + value), rank], Kind::Matrix);
+                add("attn_k_b.weight", &[shape.heads, rank, nope], Kind::Matrix);
+                add("attn_v_b.weight", &[shape.heads, value, rank], Kind::Matrix);
                 add("attn_output.weight", &[width, shape.heads * value], Kind::Matrix);
             }
         }
