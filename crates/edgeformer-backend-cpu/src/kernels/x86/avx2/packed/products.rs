@@ -56,8 +56,9 @@ impl<const ADDS: usize> Products for Pairs<ADDS> {
                 // SAFETY: the tokens have the block.
                 let x = unsafe { four_columns(tokens, index, step) };
                 for half in 0..H {
+                    let codes = codes[half][step];
                     for (pairs, &x) in pairs.iter_mut().zip(&x) {
-                        let products = _mm256_maddubs_epi16(codes[half][step], x);
+                        let products = _mm256_maddubs_epi16(codes, x);
                         pairs[half] = in_order(_mm256_add_epi16(pairs[half], products));
                     }
                 }
@@ -131,9 +132,10 @@ impl<D: Dot> Products for Dots<D> {
             // SAFETY: the tokens have the block.
             let x = unsafe { four_columns(tokens, index, step) };
             for half in 0..H {
+                let codes = codes[half][step];
                 for (sums, &x) in sums.iter_mut().zip(&x) {
                     // SAFETY: the machine has the instruction.
-                    sums[half] = unsafe { D::add_dots(sums[half], codes[half][step], x) };
+                    sums[half] = unsafe { D::add_dots(sums[half], codes, x) };
                 }
             }
         }
