@@ -172,10 +172,12 @@ impl<B: Bits, D: Dot> Bits for Unsigned<B, D> {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn codes(block: *const u8, half: usize) -> Codes {
         // SAFETY: as the caller says.
-        let codes = unsafe { B::codes(block, half) };
-        if !B::Products::SIGNED {
-            return codes;
+        let mut codes = unsafe { B::codes(block, half) };
+        if B::Products::SIGNED {
+            for codes in &mut codes {
+                *codes = _mm256_xor_si256(*codes, _mm256_set1_epi8(i8::MIN));
+            }
         }
-        codes.map(|codes| _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN)))
+        codes
     }
 }

@@ -66,8 +66,9 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
             unsafe {
                 let block = group.block(index);
                 ask_for::<_MM_HINT_T0>(block.wrapping_add(AHEAD), B::LINES);
-                let codes = [0, 1].map(|half| B::codes(block, half));
-                let scales = [0, 1].map(|half| S::scales(group.scales, index, half));
+                // No closure: it would be a call, with all codes by way of memory.
+                let codes = [B::codes(block, 0), B::codes(block, 1)];
+                let scales = [S::scales(group.scales, index, 0), S::scales(group.scales, index, 1)];
                 add_block::<B, S, OFFSET, 2, 1>(
                     &codes, &scales, &token, &excess, index, ones, &mut lanes,
                 );
