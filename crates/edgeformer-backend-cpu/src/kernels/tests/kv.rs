@@ -156,7 +156,10 @@ fn kept() -> impl Strategy<Value = Kept> {
 }
 
 fn size() -> impl Strategy<Value = usize> {
-    prop_oneof![1..140usize, prop::sample::select([64usize, 80, 96, 128, 576].as_slice())]
+    prop_oneof![
+        1..140usize,
+        prop::sample::select([64usize, 80, 96, 128, 259, 576, 1031].as_slice())
+    ]
 }
 
 proptest! {

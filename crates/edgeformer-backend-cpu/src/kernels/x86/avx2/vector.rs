@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::kernels::packed::LINE;
+
 /// Elements of a vector of floats.
 pub(super) const LANES: usize = 8;
 
@@ -95,5 +97,16 @@ pub(super) fn map(values: &mut [f32], function: impl Fn(__m256) -> __m256) {
         let mut last = padded(tail);
         store(function(load(&last)), &mut last);
         tail.copy_from_slice(&last[..tail.len()]);
+    }
+}
+
+/// Asks memory for some lines, to have them in the cache that `HINT` names. They need not be there:
+/// behind the last panel or key there may be nothing.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn ask_for<const HINT: i32>(start: *const u8, lines: usize) {
+    for line in 0..lines {
+        // A hint, which never faults.
+        _mm_prefetch::<HINT>(start.wrapping_add(line * LINE).cast());
     }
 }

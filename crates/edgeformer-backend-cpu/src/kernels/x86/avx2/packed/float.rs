@@ -7,11 +7,11 @@ use std::arch::x86_64::*;
 
 use edgeformer_core::Rows;
 
-use super::{ROWS, ask_for};
+use super::ROWS;
 use crate::kernels::ColumnsMut;
 use crate::kernels::packed::{LINE, PANEL_ROWS};
 use crate::kernels::x86::avx2::float::Widen;
-use crate::kernels::x86::avx2::vector;
+use crate::kernels::x86::avx2::vector::{self, ask_for};
 
 /// Columns whose products are added up by themselves, and that are widened at a time.
 const COLUMNS: usize = 256;

@@ -18,8 +18,6 @@ mod scales;
 mod single;
 mod tile;
 
-use std::arch::x86_64::*;
-
 use edgeformer_core::Format;
 
 use self::codes::{Bits, Book, Eight, Five, Four, Six, Unsigned};
@@ -27,7 +25,7 @@ use self::products::{Dot, Vpdpbusd};
 use self::scales::{Book256, OneScale, ScaleAndMinimum, Scaling, Sixteenths, SuperBlock};
 use super::float::{Bf16, F16, F32};
 use crate::kernels::matmul::MatmulFn;
-use crate::kernels::packed::{GroupShape, LINE, PANEL_ROWS, Panels};
+use crate::kernels::packed::{GroupShape, PANEL_ROWS, Panels};
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// Rows of a vector: half a panel.
@@ -102,15 +100,4 @@ fn matmul_of<B: Bits, S: Scaling, const OFFSET: i32>(
 /// What the blocks of codes `B` with scales `S` take.
 const fn shape<B: Bits, S: Scaling>() -> GroupShape {
     GroupShape { lines: B::LINES, scale_bytes: S::BYTES }
-}
-
-/// Asks memory for some lines, to have them in the cache that `HINT` names. They need not be there:
-/// behind the last panel there may be nothing.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn ask_for<const HINT: i32>(start: *const u8, lines: usize) {
-    for line in 0..lines {
-        // A hint, which never faults.
-        _mm_prefetch::<HINT>(start.wrapping_add(line * LINE).cast());
-    }
 }

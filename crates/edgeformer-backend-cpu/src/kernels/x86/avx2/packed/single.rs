@@ -11,10 +11,10 @@ use super::codes::Bits;
 use super::dot::add_block;
 use super::products::ones;
 use super::scales::Scaling;
-use super::{ROWS, ask_for, shape};
+use super::{ROWS, shape};
 use crate::kernels::Q8Rows;
 use crate::kernels::packed::{Excess, GROUP, PANEL_ROWS, Panel, Panels, Token};
-use crate::kernels::x86::avx2::vector;
+use crate::kernels::x86::avx2::vector::{self, ask_for};
 
 /// Bytes ahead of the product that are asked for: what memory delivers in the time that it takes to
 /// answer, and some more.

@@ -11,9 +11,9 @@ use super::codes::{Bits, Codes};
 use super::dot::add_block;
 use super::products::ones;
 use super::scales::{Scales, Scaling};
-use super::{ROWS, ask_for, shape};
+use super::{ROWS, shape};
 use crate::kernels::packed::{BLOCK, Excess, LINE, PANEL_ROWS, Panel, Panels, SUPER, Token};
-use crate::kernels::x86::avx2::vector;
+use crate::kernels::x86::avx2::vector::{self, ask_for};
 use crate::kernels::{ColumnsMut, Q8Rows};
 
 /// Tokens that share unpacked codes.
