@@ -11,6 +11,10 @@ use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::{Error, Result};
 
+/// Linux maps so many bytes around one that is read, from a multiple of it on
+/// (`fault_around_bytes`); more where the page cache holds the file in larger pieces.
+const AROUND: usize = 64 << 10;
+
 /// A regular file mapped into memory, read-only.
 #[derive(Debug, Clone)]
 pub(crate) struct MappedFile {
@@ -66,13 +70,17 @@ impl Backing for MappedFile {
         if bytes.is_empty() || given.start < own.start || given.end > own.end {
             return;
         }
-        let offset = given.start as usize - own.start as usize;
+        // Reading the first of them brought some before them back that were given up already.
+        let start = (given.start as usize / AROUND * AROUND).max(own.start as usize);
+        let (offset, len) = (start - own.start as usize, given.end as usize - start);
         // A hint: what the system makes of it changes no byte.
         // SAFETY: the range lies in the mapping, which is a read-only one of a file: pages that
         // are dropped are read from the file again, with the same bytes.
-        let _ = unsafe {
-            self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len())
-        };
+        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, len) };
+    }
+
+    fn release_all(&self) {
+        self.release(&self.map);
     }
 
     fn stamp(&self) -> Option<FileStamp> {
@@ -136,6 +144,32 @@ mod tests {
         file.release(&content);
         file.release(&[]);
         assert_eq!(bytes, content);
+    }
+
+    /// Bytes of a mapping that are in memory.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    fn resident(bytes: &[u8]) -> usize {
+        let start = format!("{:x}-", bytes.as_ptr() as usize);
+        let smaps = std::fs::read_to_string("/proc/self/smaps").expect("readable");
+        let own = smaps.lines().skip_while(|line| !line.starts_with(&start));
+        let line = own.skip(1).find_map(|line| line.strip_prefix("Rss:")).expect("mapped");
+        let kib = line.trim().strip_suffix(" kB").expect("a size");
+        kib.parse::<usize>().expect("a number") << 10
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn released_bytes_are_out_of_memory() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        let content: Vec<u8> = (0..5_000_000u32).map(|i| i as u8).collect();
+        std::fs::write(&path, &content).expect("written");
+        let file = MappedFile::open(&path).expect("mapped").expect("not empty");
+        let bytes = file.bytes();
+        assert_eq!(bytes, content);
+        assert!(resident(&bytes) >= content.len());
+        file.release_all();
+        assert_eq!(resident(&bytes), 0);
     }
 
     #[test]

@@ -127,6 +127,8 @@ impl CpuProgram {
             None => (Panels::pack(plan, weights, pool)?, PackedUse::Absent),
         };
         let code = Code::new(&model, &schedule, kernels, &panels, threads.most())?;
+        // What was read to get here is copied; steps fetch what they read in place.
+        weights.release_all();
         let (schedule, code, needs) = (Arc::new(schedule), Arc::new(code), Arc::new(needs));
         Ok(Self { model, kernels, crews, schedule, code, needs, fingerprint, packed })
     }

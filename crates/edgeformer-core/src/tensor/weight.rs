@@ -86,6 +86,9 @@ pub trait Backing: Send + Sync + fmt::Debug {
     /// readable: the next read fetches them again.
     fn release(&self, bytes: &[u8]);
 
+    /// Gives up all of its memory, as [`Backing::release`] does with a part.
+    fn release_all(&self);
+
     /// How the file was when it was opened, if it is one.
     fn stamp(&self) -> Option<FileStamp>;
 }
@@ -105,6 +108,12 @@ impl Weights {
     /// They stay readable.
     pub fn release(&self, bytes: &[u8]) {
         self.backings.iter().for_each(|backing| backing.release(bytes));
+    }
+
+    /// Gives up the memory of all weights, and of what else the files of them hold. All stay
+    /// readable.
+    pub fn release_all(&self) {
+        self.backings.iter().for_each(|backing| backing.release_all());
     }
 
     /// How the files that the weights are slices of were when they were opened.

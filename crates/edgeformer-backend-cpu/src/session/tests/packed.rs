@@ -83,6 +83,7 @@ fn stamped(parts: Parts, stamp: Option<FileStamp>) -> Arc<Model> {
     struct Stamped(FileStamp);
     impl Backing for Stamped {
         fn release(&self, _: &[u8]) {}
+        fn release_all(&self) {}
         fn stamp(&self) -> Option<FileStamp> {
             Some(self.0)
         }
