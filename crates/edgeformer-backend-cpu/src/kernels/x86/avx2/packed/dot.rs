@@ -15,7 +15,7 @@ const fn parts<S: Scaling>() -> usize {
 /// Adds the products of a block's codes, eight rows in each of `H` vectors, with block `index` of
 /// `T` tokens to their lanes. `excess` is that of the tokens from block 0 on.
 ///
-/// `ones` are those of [`ones`](super::products::ones). Sums of a block are below 2^24 and so exact
+/// Sums of a block are below 2^24 and so exact
 /// as floats.
 ///
 /// # Safety
@@ -34,15 +34,13 @@ pub(super) unsafe fn add_block<
     tokens: &[Token; T],
     excess: &[Excess; T],
     index: usize,
-    ones: __m256i,
     lanes: &mut [[__m256; H]; T],
 ) {
     let steps = 8 / parts::<S>();
     for part in 0..parts::<S>() {
         // SAFETY: the tokens have the block's codes.
-        let products = unsafe {
-            B::Products::sums(codes, part * steps..(part + 1) * steps, tokens, index, ones)
-        };
+        let products =
+            unsafe { B::Products::sums(codes, part * steps..(part + 1) * steps, tokens, index) };
         for (token, lanes) in lanes.iter_mut().enumerate() {
             // SAFETY: the tokens have a scale of the block.
             let scale = _mm256_set1_ps(unsafe { tokens[token].scale(index) });

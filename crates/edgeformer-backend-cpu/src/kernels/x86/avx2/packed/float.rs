@@ -15,8 +15,8 @@ use crate::kernels::x86::avx2::vector::{self, ask_for};
 
 /// Columns whose products are added up by themselves, and that are widened at a time.
 const COLUMNS: usize = 256;
-/// Tokens that share widened weights.
-const TOKENS: usize = 60;
+/// Tokens that share widened weights: with half as many, widening takes a twentieth more of the time.
+const TOKENS: usize = 120;
 /// Tokens whose lanes are in registers at a time.
 const TILE: usize = 6;
 /// Panels that are read at the same time for a single token.

@@ -9,7 +9,6 @@ use std::arch::x86_64::*;
 
 use super::codes::Bits;
 use super::dot::add_block;
-use super::products::ones;
 use super::scales::Scaling;
 use super::{ROWS, shape};
 use crate::kernels::Q8Rows;
@@ -50,7 +49,6 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
     token: Token,
 ) -> Lanes {
     let mut lanes = [[_mm256_setzero_ps(); 2]; 1];
-    let ones = ones();
     for first in (0..blocks).step_by(GROUP) {
         // SAFETY: the token has block `first`, a multiple of eight.
         let (token, excess) = unsafe {
@@ -70,7 +68,7 @@ unsafe fn multiply<B: Bits, S: Scaling, const OFFSET: i32>(
                 let codes = [B::codes(block, 0), B::codes(block, 1)];
                 let scales = [S::scales(group.scales, index, 0), S::scales(group.scales, index, 1)];
                 add_block::<B, S, OFFSET, 2, 1>(
-                    &codes, &scales, &token, &excess, index, ones, &mut lanes,
+                    &codes, &scales, &token, &excess, index, &mut lanes,
                 );
             }
         }

@@ -9,7 +9,6 @@ use std::arch::x86_64::*;
 
 use super::codes::{Bits, Codes};
 use super::dot::add_block;
-use super::products::ones;
 use super::scales::{Scales, Scaling};
 use super::{ROWS, shape};
 use crate::kernels::packed::{BLOCK, Excess, LINE, PANEL_ROWS, Panel, Panels, SUPER, Token};
@@ -151,16 +150,13 @@ impl Unpacked {
                 *excess = Excess::new(token, OFFSET, S::HALVES);
             }
         }
-        let ones = ones();
         let mut lanes: [Lanes; T] = *sums.first_chunk().expect("there are lanes for the tokens");
         // Chained iterators leave thirty instructions a block that do nothing else but iterate.
         for index in 0..count.min(BLOCKS) {
             let (codes, scales) = (&self.codes[index], &self.scales[index]);
             // SAFETY: the tokens have block `first + index`.
             unsafe {
-                add_block::<B, S, OFFSET, 2, T>(
-                    codes, scales, &tokens, &excess, index, ones, &mut lanes,
-                )
+                add_block::<B, S, OFFSET, 2, T>(codes, scales, &tokens, &excess, index, &mut lanes)
             };
         }
         sums[..T].copy_from_slice(&lanes);
