@@ -67,7 +67,7 @@ pub use engine::{
 };
 pub use error::{Error, Result};
 pub use memory::{available_memory, peak_resident_bytes};
-pub use options::EngineOptions;
+pub use options::{EngineOptions, usual_chunk};
 pub use packed::{FoundPacked, Packed, PackedWeights, pack, verify_packed};
 pub use plan::Plan;
 pub use registry::builtin as builtin_backends;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use edgeformer_core::config::WindowSetting;
-use edgeformer_core::graph::RowKind;
+use edgeformer_core::graph::{Op, RowKind};
 use edgeformer_core::{
     CacheFormat, Config, Eviction, Graph, LatentForm, Selection, SessionOptions, Tiers, Visibility,
     Window,
@@ -14,8 +14,15 @@ use crate::{Guesses, PackedWeights, Result, Speculation};
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;
 
-/// Chunk of a session that nobody chose one for, if memory allows as much.
+/// Chunk of a session that nobody chose one for, if memory allows as much; see [`usual_chunk`].
 pub(crate) const DEFAULT_CHUNK: usize = 512;
+
+/// Tokens of a chunk in which prompts are read where nobody chooses and memory allows: 512. With
+/// latent attention it is 1,024, for every chunk makes keys and values of all latents before it.
+pub fn usual_chunk(graph: &Graph) -> usize {
+    let is_latent = graph.nodes.iter().any(|node| matches!(node.op, Op::LatentAttention(_)));
+    if is_latent { 2 * DEFAULT_CHUNK } else { DEFAULT_CHUNK }
+}
 
 /// How an engine is opened. What is `None` is chosen when it opens, within the memory budget.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +41,8 @@ pub struct EngineOptions {
     pub packed: PackedWeights,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
     pub context: Option<usize>,
-    /// Rows of one step: the chunk in which prompts are processed; `None` is 512, down to 32
-    /// where memory is short.
+    /// Rows of one step: the chunk in which prompts are processed; `None` is
+    /// [`usual_chunk`], down to 32 where memory is short.
     pub chunk: Option<usize>,
     /// Output rows of one step; `None` is one a sequence, and one for each token that may be
     /// guessed. [`Engine::evaluate`](crate::Engine::evaluate)
@@ -176,7 +183,7 @@ impl EngineOptions {
         visibility: &Visibility,
         context: usize,
     ) -> SessionOptions {
-        let chunk = self.chunk.or(self.tuned.chunk).unwrap_or(DEFAULT_CHUNK);
+        let chunk = self.chunk.or(self.tuned.chunk).unwrap_or_else(|| usual_chunk(graph));
         // A bidirectional sequence cannot be cut into chunks.
         let chunk = match (graph.is_causal(), graph.trained_context()) {
             (true, _) => chunk.min(context),

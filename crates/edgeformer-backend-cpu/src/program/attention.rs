@@ -155,8 +155,8 @@ pub(crate) struct ThreadRoom {
     pub pages: usize,
     /// A row of a table, or a head's part of some query rows.
     pub row: usize,
-    /// Elements of latents and of what they become for [`KEYS`] keys, and of a head's
-    /// up-projection.
+    /// Elements of a head's queries, of latents and of what they become for [`KEYS`] keys, and of a
+    /// head's up-projection.
     pub expanded: usize,
 }
 
@@ -216,9 +216,10 @@ impl ThreadRoom {
         let jobs = Jobs::expanded(attention);
         let latent = attention.rank + attention.rope_dim;
         let block = KEYS * (latent + attention.nope_dim + jobs.key_dim + jobs.value_dim);
-        self.expanded = self.expanded.max(block + attention.rank * attention.nope_dim);
+        let queries = capacity.tokens.saturating_mul(jobs.key_dim);
+        let fixed = block + attention.rank * attention.nope_dim;
+        self.expanded = self.expanded.max(queries.saturating_add(fixed));
         self.count = self.count.max(jobs.queries());
-        self.queries = self.queries.max(jobs.queries() * jobs.key_dim);
         self.summed = self.summed.max(capacity.tokens);
         self.sums = self.sums.max(capacity.tokens.saturating_mul(jobs.value_dim));
         self.part = self.part.max(jobs.queries() * jobs.value_dim);

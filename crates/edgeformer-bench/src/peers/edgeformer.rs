@@ -1,6 +1,6 @@
 use edgeformer_core::{Outputs, SequenceId, Session, SessionOptions};
 
-use super::{Body, CHUNK, Engine, OURS, Runner, Setup};
+use super::{Body, Engine, OURS, Runner, Setup};
 use crate::Result;
 use crate::cache::read;
 use crate::subject::Subject;
@@ -11,7 +11,7 @@ fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
     let subject = Subject::open(&setup.model, false)?;
     let options = SessionOptions {
         context: setup.context,
-        chunk: CHUNK.min(setup.context),
+        chunk: edgeformer::usual_chunk(subject.program.graph()).min(setup.context),
         output_rows: 1,
         cache_type_k: setup.cache_type_k,
         cache_type_v: setup.cache_type_v,

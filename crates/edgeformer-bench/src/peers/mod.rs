@@ -21,8 +21,10 @@ pub const OURS: &str = "edgeformer";
 /// Engines that can be built in as peers, each with the cargo feature that does it.
 pub const PEERS: [(&str, &str); 2] = [("llama.cpp", "peer-llama-cpp"), ("candle", "peer-candle")];
 
-/// Tokens of a step while a prompt is read: what llama-bench calls `n_ubatch`, and its default.
-pub const CHUNK: usize = 512;
+/// Tokens of a peer's step while a prompt is read: what llama-bench calls `n_ubatch`, and its
+/// default. EdgeFormer takes [its own](edgeformer::usual_chunk).
+#[cfg(feature = "peer-llama-cpp")]
+const CHUNK: usize = 512;
 
 /// A model that is loaded, with room for one sequence.
 pub trait Runner {

@@ -137,6 +137,7 @@ struct Subject {
     model: NamedModel,
     format: String,
     bytes: u64,
+    chunk: usize,
     work: Workload,
     device: Device,
 }
@@ -149,6 +150,7 @@ impl Subject {
         Ok(Self {
             format: model.format.clone().unwrap_or_else(most),
             bytes: file.source.file_len() as u64,
+            chunk: edgeformer::usual_chunk(&file.model.graph),
             device: chosen_device(&file.model.graph)?,
             model: model.clone(),
             work,
@@ -263,6 +265,7 @@ impl Run<'_> {
             case,
             threads: limits.threads,
             context: self.context(case),
+            chunk: subject.chunk,
             cache_type_k: self.bench.cache_type_k,
             cache_type_v: self.bench.cache_type_v,
             tokens_per_second: spread.median,

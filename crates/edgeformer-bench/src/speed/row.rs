@@ -24,6 +24,9 @@ pub struct Row {
     pub threads: usize,
     /// Tokens that the session had room for.
     pub context: usize,
+    /// Tokens of a step while a prompt is read; older reports do not say it.
+    #[serde(default = "usual_chunk")]
+    pub chunk: usize,
     /// Format of cached keys.
     pub cache_type_k: CacheFormat,
     /// Format of cached values.
@@ -100,6 +103,10 @@ impl fmt::Display for Failure {
     }
 }
 
+fn usual_chunk() -> usize {
+    512
+}
+
 #[cfg(test)]
 impl Row {
     /// A row for tests.
@@ -112,6 +119,7 @@ impl Row {
             case: Case::Prefill { tokens: 512, depth: 0 },
             threads: 2,
             context: 512,
+            chunk: 512,
             cache_type_k: CacheFormat::F16,
             cache_type_v: CacheFormat::F16,
             tokens_per_second: 200.0,

@@ -46,7 +46,7 @@ pub(super) struct Placement {
     pub takes_the_rest: bool,
 }
 
-/// Chunks that are tried, the fastest first.
+/// Chunks that are tried behind the usual one, the fastest first.
 const CHUNKS: [usize; 5] = [DEFAULT_CHUNK, 256, 128, 64, 32];
 
 /// Formats that are tried, the most exact first. Keys suffer more than values (KIVI, arXiv

@@ -1,5 +1,7 @@
 //! The memory budget: what is chosen, what is refused.
 
+use edgeformer_conformance::shared;
+
 use crate::support::{edgeformer, refusal, run, stdout};
 
 fn plan(arguments: &[&str]) -> serde_json::Value {
@@ -34,6 +36,18 @@ fn a_tight_budget_takes_a_smaller_chunk() {
     let run = run(&["generate", "To be", "-n", "5", "--memory-budget", &bytes.to_string()]);
     let stderr = String::from_utf8(run.stderr).unwrap();
     assert!(run.status.success() && stderr.contains("memory is short: chunks of"), "{stderr}");
+}
+
+#[test]
+fn latent_attention_reads_prompts_in_longer_chunks() {
+    let Some(folder) = shared("fixtures/hf/deepseek-v2-mla") else { return };
+    let model = ["--ctx-size", "2048", "--model", folder.to_str().unwrap()];
+    let wide = plan(&model);
+    assert_eq!(wide["session"]["chunk"], 1024);
+    let bytes = (wide["total"].as_u64().unwrap() - 1).to_string();
+    let tight = plan(&[&model[..], &["--memory-budget", &bytes]].concat());
+    assert_eq!(tight["session"]["chunk"], 512);
+    assert_eq!(plan(&["--ctx-size", "2048"])["session"]["chunk"], 512);
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! The expanded form: latents become the keys and values of one head, block by block, and all
 //! queries of a span meet a block before the next is made.
 
+use std::ops::Range;
+
 use edgeformer_core::graph::{LatentAttention, RowKind, Value};
 use edgeformer_core::{Rows, RowsMut};
 
-use super::super::attend::{Attend, Block, KeyForm, Scoring, View, block_at, blocks_of};
+use super::super::attend::{Attend, Block, Scoring, View, block_at, blocks_of};
 use super::super::attention::lock;
 use super::super::run::Executor;
 use super::super::scratch::ThreadScratch;
 use super::super::tiles::{QueryTile, head_columns, span_tiles};
 use super::Latent;
-use crate::kernels::{Activations, ColumnsMut, Kernels, KvRows};
+use crate::kernels::{Activations, ColumnsMut, Kernels, KvRows, Queries};
 use crate::program::{Jobs, KEYS};
 
 /// One head of a span.
@@ -24,8 +26,10 @@ struct Head<'a> {
     window: Option<usize>,
 }
 
-/// Room for a block of latents and for what they become.
+/// Room for a head's queries, for a block of latents and for what they become.
 struct Room<'s> {
+    /// `[rows, nope_dim + rope_dim]`: the span's queries.
+    queries: &'s mut [f32],
     /// `[rank, nope_dim]`: the transposed up-projection of the head's keys.
     up: &'s mut [f32],
     /// `[KEYS, rank + rope_dim]`.
@@ -64,14 +68,14 @@ impl Executor<'_> {
             let head =
                 Head { kernels: self.kernels, latent: *latent, jobs, head, rotation, window };
             let tiles = || span_tiles(rows, kind, compact, span, jobs.rows);
-            head.begin(&mut scratch, out.rows());
+            head.begin(&mut scratch, out.rows(), tiles());
             let first = tiles().next().map_or(end, |tile| tile.position);
             let seen = window.map_or(0, |window| (first + 1).saturating_sub(window))..end;
             let positions = first..end;
             for run in cache.runs(slot, 0, own.sequence, seen, positions) {
                 for block in blocks_of(run, cache.page_tokens(), false) {
                     let start = block_at(block.first, cache.page_tokens()).start;
-                    head.meet(start, &block, tiles(), &mut scratch);
+                    head.meet(start, &block, out.rows(), tiles(), &mut scratch);
                 }
             }
             head.deliver(&mut scratch, &mut out);
@@ -80,52 +84,71 @@ impl Executor<'_> {
 }
 
 impl Head<'_> {
-    fn begin(&self, scratch: &mut ThreadScratch, rows: usize) {
+    /// Loads the queries of the span, `rows` of them in `tiles`, and the keys' up-projection.
+    fn begin(
+        &self,
+        scratch: &mut ThreadScratch,
+        rows: usize,
+        tiles: impl Iterator<Item = QueryTile>,
+    ) {
         scratch.sums.begin(rows, self.jobs.value_dim);
         let up = &self.latent.up.keys[self.head];
         let nope_dim = self.latent.attention.nope_dim;
-        let room = self.room(&mut scratch.expanded);
+        let room = self.room(rows, &mut scratch.expanded);
         for (row, out) in room.up.chunks_exact_mut(nope_dim).enumerate() {
             up.decode_row(row, out);
         }
+        let mut rest = room.queries;
+        for tile in tiles {
+            let (own, others) = rest.split_at_mut(tile.rows * self.jobs.key_dim);
+            self.load(&tile, own);
+            rest = others;
+        }
     }
 
-    fn room<'s>(&self, expanded: &'s mut [f32]) -> Room<'s> {
+    fn room<'s>(&self, rows: usize, expanded: &'s mut [f32]) -> Room<'s> {
         let &LatentAttention { rank, nope_dim, rope_dim, value_dim, .. } = self.latent.attention;
-        let (up, rest) = expanded.split_at_mut(rank * nope_dim);
+        let (queries, rest) = expanded.split_at_mut(rows * self.jobs.key_dim);
+        let (up, rest) = rest.split_at_mut(rank * nope_dim);
         let (latents, rest) = rest.split_at_mut(KEYS * (rank + rope_dim));
         let (nope, rest) = rest.split_at_mut(KEYS * nope_dim);
         let (keys, rest) = rest.split_at_mut(KEYS * (nope_dim + rope_dim));
-        Room { up, latents, nope, keys, values: &mut rest[..KEYS * value_dim] }
+        Room { queries, up, latents, nope, keys, values: &mut rest[..KEYS * value_dim] }
     }
 
-    /// Takes all queries of the span through what they see of a block of latents that begins at
-    /// `start`. Scores are laid out from there: where they begin to see it must not decide in which
+    /// Takes all queries of the span, `rows` in `tiles`, through what they see of a block of latents
+    /// that begins at `start`. Scores are laid out from there: where they begin to see it must not decide in which
     /// order their weights are added up.
     fn meet(
         &self,
         start: usize,
         block: &Block<'_>,
+        rows: usize,
         tiles: impl Iterator<Item = QueryTile>,
         scratch: &mut ThreadScratch,
     ) {
-        let mut room = self.room(&mut scratch.expanded);
+        let mut room = self.room(rows, &mut scratch.expanded);
         self.expand(block, &mut room);
-        let keys = KvRows::F32 { data: room.keys, stride: self.jobs.key_dim };
+        let width = self.jobs.key_dim;
+        let keys = KvRows::F32 { data: room.keys, stride: width };
+        let queries = |rows: Range<usize>| Queries {
+            floats: &room.queries[rows.start * width..rows.end * width],
+            codes: &[],
+            scales: &[],
+            width,
+        };
         let values = KvRows::F32 { data: room.values, stride: self.jobs.value_dim };
         let block = Block { keys, values, seen_by: block.seen_by.clone(), ..*block };
         let mut first = 0;
         for tile in tiles {
-            self.load(&tile, &mut scratch.queries.floats);
             self.look(&tile, &mut scratch.views);
-            let form = KeyForm::default();
             let mut attend = Attend {
                 kernels: self.kernels,
                 scoring: Scoring { scale: self.latent.attention.scale, soft_cap: None },
                 value_dim: self.jobs.value_dim,
                 views: &scratch.views,
-                queries: scratch.queries.rows(form, tile.rows, self.jobs.key_dim),
-                turned: scratch.queries.rows(form, 0, self.jobs.key_dim),
+                queries: queries(first..first + tile.rows),
+                turned: queries(0..0),
                 pages: None,
                 scores: &mut scratch.scores,
                 record: None,
@@ -167,10 +190,11 @@ impl Head<'_> {
         up.kernel.run(up.bytes(0..value_dim), rank, &latents, &mut ColumnsMut::new(values));
     }
 
+    /// Fills `queries` with those of a tile.
     fn load(&self, tile: &QueryTile, queries: &mut [f32]) {
         let Latent { attention, q_nope, q_rope, .. } = self.latent;
         let &LatentAttention { nope_dim, rope_dim, .. } = attention;
-        let rows = queries.chunks_exact_mut(nope_dim + rope_dim).take(tile.rows);
+        let rows = queries.chunks_exact_mut(nope_dim + rope_dim);
         for (row, query) in rows.enumerate() {
             let full = tile.full_row + row;
             let (nope, rotated) = query.split_at_mut(nope_dim);

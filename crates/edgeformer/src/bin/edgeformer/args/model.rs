@@ -47,7 +47,8 @@ pub struct ModelArgs {
     #[arg(short, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ctx_size: Option<usize>,
-    /// Tokens of a chunk in which prompts are processed [default: 512, less where memory is short]
+    /// Tokens of a chunk in which prompts are processed [default: 512, with latent
+    /// attention 1024, less where memory is short]
     #[arg(long, visible_alias = "chunk", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ubatch_size: Option<usize>,

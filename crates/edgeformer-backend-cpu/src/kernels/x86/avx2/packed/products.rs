@@ -65,9 +65,9 @@ impl<const ADDS: usize> Products for Pairs<ADDS> {
                 for (pairs, token) in pairs.iter_mut().zip(tokens) {
                     // SAFETY: the tokens have the block.
                     let x = unsafe { four_columns(token, index, step) };
-                    for half in 0..H {
-                        let products = _mm256_maddubs_epi16(codes[half][step], x);
-                        pairs[half] = in_order(_mm256_add_epi16(pairs[half], products));
+                    for (pairs, codes) in pairs.iter_mut().zip(codes) {
+                        let products = _mm256_maddubs_epi16(codes[step], x);
+                        *pairs = in_order(_mm256_add_epi16(*pairs, products));
                     }
                 }
             }
