@@ -3,7 +3,7 @@
 //! - `codes`, `scales`: what a format's blocks hold, eight rows at a time
 //! - `dot`: the products of a block, with their scales
 //! - `products`: sums of products of codes, by the instructions that there are
-//! - `tile`: many tokens; codes are unpacked once for 64 of them
+//! - `tile`: many tokens; codes are unpacked once for 96 of them
 //! - `single`: one token; codes go from memory to registers
 //! - `float`: the float formats
 //!
