@@ -41,8 +41,8 @@ pub struct EngineOptions {
     pub packed: PackedWeights,
     /// Tokens that a sequence may hold; `None` is what the model was trained on, at most 4,096.
     pub context: Option<usize>,
-    /// Rows of one step: the chunk in which prompts are processed; `None` is
-    /// [`usual_chunk`], down to 32 where memory is short.
+    /// Rows of one step: the chunk in which prompts are processed; `None` is [`usual_chunk`], down to
+    /// 32 where memory is short.
     pub chunk: Option<usize>,
     /// Output rows of one step; `None` is one a sequence, and one for each token that may be
     /// guessed. [`Engine::evaluate`](crate::Engine::evaluate)

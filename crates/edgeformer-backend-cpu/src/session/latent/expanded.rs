@@ -117,8 +117,8 @@ impl Head<'_> {
     }
 
     /// Takes all queries of the span, `rows` in `tiles`, through what they see of a block of latents
-    /// that begins at `start`. Scores are laid out from there: where they begin to see it must not decide in which
-    /// order their weights are added up.
+    /// that begins at `start`. Scores are laid out from there: where they begin to see it must not
+    /// decide in which order their weights are added up.
     fn meet(
         &self,
         start: usize,

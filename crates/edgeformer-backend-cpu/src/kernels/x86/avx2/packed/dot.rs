@@ -15,8 +15,7 @@ const fn parts<S: Scaling>() -> usize {
 /// Adds the products of a block's codes, eight rows in each of `H` vectors, with block `index` of
 /// `T` tokens to their lanes. `excess` is that of the tokens from block 0 on.
 ///
-/// Sums of a block are below 2^24 and so exact
-/// as floats.
+/// Sums of a block are below 2^24 and so exact as floats.
 ///
 /// # Safety
 /// Every token has such a block, and `index` is below eight.

@@ -34,7 +34,7 @@ static ONES: [i16; 16] = [1; 16];
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn ones() -> __m256i {
-    // SAFETY: the static is 32 bytes, and unaligned reads of them are allowed.
+    // SAFETY: the static is 32 bytes, which a packed type reads wherever they are.
     unsafe { (&raw const ONES).cast::<Ones>().read_volatile().0 }
 }
 
