@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use edgeformer_core::graph::SlotPlan;
 use edgeformer_core::{
     Backend, CacheFormat, CompileOptions, Graph, LatentForm, Model, Program, Result, Session,
     SessionOptions,
@@ -63,8 +62,10 @@ pub(crate) fn exact() -> SessionOptions {
 
 /// The forms of latent attention that round differently; one of no effect without latents.
 pub(crate) fn forms(graph: &Graph) -> &'static [LatentForm] {
-    let latents = graph.cache.slots.iter().any(|slot| matches!(slot, SlotPlan::Latent { .. }));
-    if latents { &[LatentForm::Absorbed, LatentForm::Expanded] } else { &[LatentForm::Auto] }
+    match graph.has_latents() {
+        true => &[LatentForm::Absorbed, LatentForm::Expanded],
+        false => &[LatentForm::Auto],
+    }
 }
 
 impl Bench<'_> {

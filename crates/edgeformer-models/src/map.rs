@@ -132,13 +132,19 @@ mod tests {
         map_weights(&folder.path().join("absent")).expect_err("absent");
     }
 
-    #[test]
-    fn released_bytes_stay_readable() {
+    /// A file of that content, mapped, and the folder that it is in.
+    fn mapped(content: &[u8]) -> (tempfile::TempDir, MappedFile) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("file");
-        let content: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
-        std::fs::write(&path, &content).expect("written");
+        std::fs::write(&path, content).expect("written");
         let file = MappedFile::open(&path).expect("mapped").expect("not empty");
+        (folder, file)
+    }
+
+    #[test]
+    fn released_bytes_stay_readable() {
+        let content: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
+        let (_folder, file) = mapped(&content);
         let bytes = file.bytes();
         file.release(&bytes[5_000..90_001]);
         file.release(&content);
@@ -160,11 +166,8 @@ mod tests {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     #[test]
     fn released_bytes_are_out_of_memory() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("file");
         let content: Vec<u8> = (0..5_000_000u32).map(|i| i as u8).collect();
-        std::fs::write(&path, &content).expect("written");
-        let file = MappedFile::open(&path).expect("mapped").expect("not empty");
+        let (_folder, file) = mapped(&content);
         let bytes = file.bytes();
         assert_eq!(bytes, content);
         assert!(resident(&bytes) >= content.len());

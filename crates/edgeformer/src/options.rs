@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use edgeformer_core::config::WindowSetting;
-use edgeformer_core::graph::{Op, RowKind};
+use edgeformer_core::graph::RowKind;
 use edgeformer_core::{
     CacheFormat, Config, Eviction, Graph, LatentForm, Selection, SessionOptions, Tiers, Visibility,
     Window,
@@ -20,8 +20,7 @@ pub(crate) const DEFAULT_CHUNK: usize = 512;
 /// Tokens of a chunk in which prompts are read where nobody chooses and memory allows: 512. With
 /// latent attention it is 1,024, for every chunk makes keys and values of all latents before it.
 pub fn usual_chunk(graph: &Graph) -> usize {
-    let is_latent = graph.nodes.iter().any(|node| matches!(node.op, Op::LatentAttention(_)));
-    if is_latent { 2 * DEFAULT_CHUNK } else { DEFAULT_CHUNK }
+    if graph.has_latents() { 2 * DEFAULT_CHUNK } else { DEFAULT_CHUNK }
 }
 
 /// How an engine is opened. What is `None` is chosen when it opens, within the memory budget.

@@ -25,7 +25,7 @@ pub struct Row {
     /// Tokens that the session had room for.
     pub context: usize,
     /// Tokens of a step while a prompt is read; older reports do not say it.
-    #[serde(default = "usual_chunk")]
+    #[serde(default = "chunk_of_older_reports")]
     pub chunk: usize,
     /// Format of cached keys.
     pub cache_type_k: CacheFormat,
@@ -103,7 +103,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn usual_chunk() -> usize {
+fn chunk_of_older_reports() -> usize {
     512
 }
 

@@ -32,8 +32,7 @@ pub struct Config {
     /// Tokens that a sequence may hold; none is what the model was trained on, at most 4,096.
     pub ctx_size: Option<usize>,
     /// Rows of one step: the chunk in which prompts are processed; none is 512, with latent attention
-    /// 1,024, less where memory
-    /// is short.
+    /// 1,024, less where memory is short.
     pub ubatch_size: Option<usize>,
     /// Sequences served at the same time.
     pub parallel: usize,

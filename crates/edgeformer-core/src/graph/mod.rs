@@ -183,6 +183,11 @@ impl Graph {
         !self.cache.slots.is_empty()
     }
 
+    /// Whether there is latent attention.
+    pub fn has_latents(&self) -> bool {
+        self.cache.slots.iter().any(|slot| matches!(slot, SlotPlan::Latent { .. }))
+    }
+
     /// Whether the graph generates text.
     pub fn is_decoder(&self) -> bool {
         self.output.kind == OutputKind::Logits

@@ -1,8 +1,9 @@
 //! The memory budget: what there is, and what is chosen so that a run stays within it.
 //!
 //! What the user says stands. What he leaves open is chosen in this order: the chunk (512 tokens,
-//! with latent attention 1,024, down to 32), then where the cache goes. With a folder to spill to, pages that do not fit go
-//! there, which changes no bit of the answer; without one the cache takes coarser formats.
+//! with latent attention 1,024, down to 32), then where the cache goes. With a folder to spill to,
+//! pages that do not fit go there, which changes no bit of the answer; without one the cache takes
+//! coarser formats.
 //!
 //! - `limit`: what the operating system leaves
 //! - `candidate`: what can be chosen

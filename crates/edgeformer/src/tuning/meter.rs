@@ -82,8 +82,7 @@ impl Meter {
 
     /// Whether the model has latent attention.
     pub fn has_latents(&self) -> bool {
-        let slots = &self.program.graph().cache.slots;
-        slots.iter().any(|slot| matches!(slot, edgeformer_core::graph::SlotPlan::Latent { .. }))
+        self.program.graph().has_latents()
     }
 
     /// The model with its weights packed or in place; the latter is compiled when it is first
