@@ -11,6 +11,7 @@ mod open;
 mod pooling;
 
 pub mod atomic;
+pub mod checkpoint;
 pub mod families;
 pub mod generation;
 pub mod gguf;

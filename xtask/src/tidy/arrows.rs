@@ -6,12 +6,16 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
-    ("edgeformer", &["edgeformer-core", "edgeformer-models", "edgeformer-backend-cpu"]),
+    ("edgeformer-quantize", &["edgeformer-core", "edgeformer-models"]),
+    (
+        "edgeformer",
+        &["edgeformer-core", "edgeformer-models", "edgeformer-backend-cpu", "edgeformer-quantize"],
+    ),
     (
         "edgeformer-bench",
         &["edgeformer", "edgeformer-backend-cpu", "edgeformer-core", "edgeformer-models"],

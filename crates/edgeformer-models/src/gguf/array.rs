@@ -70,6 +70,12 @@ impl<'a> MetadataArray<'a> {
         Values::over(self.element, self.len, &self.bytes)
     }
 
+    /// The array with its values copied.
+    pub fn into_owned(self) -> MetadataArray<'static> {
+        let bytes = Cow::Owned(self.bytes.into_owned());
+        MetadataArray { element: self.element, len: self.len, bytes }
+    }
+
     /// The values as slices of the file, if the array is of an opened file.
     pub(super) fn into_values(self) -> Option<Values<'a>> {
         match self.bytes {

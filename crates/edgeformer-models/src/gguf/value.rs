@@ -212,6 +212,25 @@ impl<'a> MetadataValue<'a> {
         }
     }
 
+    /// The value with what it borrows copied.
+    pub fn into_owned(self) -> MetadataValue<'static> {
+        match self {
+            Self::U8(value) => MetadataValue::U8(value),
+            Self::I8(value) => MetadataValue::I8(value),
+            Self::U16(value) => MetadataValue::U16(value),
+            Self::I16(value) => MetadataValue::I16(value),
+            Self::U32(value) => MetadataValue::U32(value),
+            Self::I32(value) => MetadataValue::I32(value),
+            Self::F32(value) => MetadataValue::F32(value),
+            Self::Bool(value) => MetadataValue::Bool(value),
+            Self::String(value) => MetadataValue::String(Cow::Owned(value.into_owned())),
+            Self::Array(value) => MetadataValue::Array(value.into_owned()),
+            Self::U64(value) => MetadataValue::U64(value),
+            Self::I64(value) => MetadataValue::I64(value),
+            Self::F64(value) => MetadataValue::F64(value),
+        }
+    }
+
     /// Reads and validates a value of the type, allocating nothing.
     pub(super) fn read(cursor: &mut Cursor<'a>, value_type: ValueType) -> Result<Self> {
         read_value(cursor, value_type, 0)

@@ -1,0 +1,102 @@
+//! A model's files as GGUF would hold them, whatever they are: to be changed and written again.
+//!
+//! - `lazy`: tensors that are made when they are asked for
+//! - `from_gguf`: a GGUF file, as it is
+
+mod from_gguf;
+mod lazy;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use edgeformer_core::Backing;
+
+use crate::Result;
+use crate::gguf::{GgufWriter, MetadataValue};
+
+pub use lazy::LazyTensor;
+
+/// Metadata and tensors under GGUF's keys and names, in llama.cpp's layout.
+///
+/// Tensors are made when they are asked for: a checkpoint takes no memory for weights, and a
+/// program that goes through it holds one tensor at a time.
+#[derive(Clone)]
+pub struct Checkpoint {
+    path: PathBuf,
+    /// Keys and values, in the order in which they are written.
+    pub metadata: Vec<(String, MetadataValue<'static>)>,
+    /// Tensors, in the order in which they are written.
+    pub tensors: Vec<LazyTensor>,
+    backings: Vec<Arc<dyn Backing>>,
+}
+
+impl Checkpoint {
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&MetadataValue<'static>> {
+        self.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// Sets a key: in its place if it is there, else behind the others.
+    pub fn set(&mut self, key: &str, value: impl Into<MetadataValue<'static>>) {
+        let value = value.into();
+        match self.metadata.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => self.metadata.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Takes a key away; nothing if it is not there.
+    pub fn unset(&mut self, key: &str) {
+        self.metadata.retain(|(known, _)| known != key);
+    }
+
+    /// `general.architecture`, by which the keys of a family begin.
+    pub fn architecture(&self) -> Option<&str> {
+        self.get("general.architecture")?.as_str()
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&LazyTensor> {
+        self.tensors.iter().find(|tensor| tensor.name() == name)
+    }
+
+    /// Gives up the memory of everything that was read from its files.
+    pub fn release(&self) {
+        self.backings.iter().for_each(|backing| backing.release_all());
+    }
+
+    /// Writes it as a GGUF file, a tensor at a time.
+    ///
+    /// # Errors
+    /// If a tensor cannot be made, or the file not be written.
+    pub fn write_gguf(&self, path: &Path) -> Result<()> {
+        let mut writer = GgufWriter::new();
+        for (key, value) in &self.metadata {
+            writer.metadata(key.as_str(), value.clone());
+        }
+        for tensor in &self.tensors {
+            writer.generated(tensor.name(), tensor.format(), tensor.shape(), move |out| {
+                let made = tensor.load().map_err(std::io::Error::other)?;
+                out.write_all(made.bytes())?;
+                self.release();
+                Ok(())
+            });
+        }
+        writer.write_file(path)
+    }
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("path", &self.path)
+            .field("keys", &self.metadata.len())
+            .field("tensors", &self.tensors)
+            .finish_non_exhaustive()
+    }
+}
