@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttentionMass, CacheFormat, Device, Error, Graph, KvCache, LatentForm, Model, Outputs,
-    PackedFile, PackedSummary, PackedUse, Result, Step, Tiers, Visibility,
+    AttentionMass, CacheFormat, Device, Error, Graph, InputObserver, KvCache, LatentForm, Model,
+    Outputs, PackedFile, PackedSummary, PackedUse, Result, Step, Tiers, Visibility,
 };
 
 /// Runs graphs on the devices of one kind.
@@ -124,6 +124,22 @@ pub trait Session: Send {
     /// [`SessionOptions::observe_attention`].
     fn attention_mass(&self) -> Option<&AttentionMass> {
         None
+    }
+
+    /// Shows an observer what every following step multiplies with weights, before it does; `None`
+    /// ends that. Rows behind the last attention are shown where they are computed: where outputs
+    /// are wanted.
+    ///
+    /// # Errors
+    /// If the backend cannot show them.
+    fn observe_inputs(&mut self, observer: Option<InputObserver>) -> Result<()> {
+        match observer {
+            None => Ok(()),
+            Some(_) => {
+                let problem = "this backend does not show the inputs of products: calibrate with another --backend";
+                Err(Error::Config(problem.into()))
+            }
+        }
     }
 }
 

@@ -115,6 +115,8 @@ pub(crate) struct Instruction {
     pub outputs: Vec<Value>,
     /// The input whose memory the output takes over.
     pub takes_over: Option<usize>,
+    /// The weights that the first input is multiplied with.
+    pub weights: Vec<WeightId>,
 }
 
 /// The steps of a program, and the distinct ropes among them.
@@ -140,11 +142,22 @@ impl Code {
                 inputs: step.group.inputs.clone(),
                 outputs: step.group.outputs.clone(),
                 takes_over: step.takes_over,
+                weights: multiplied(&model.graph, &step.group),
             });
         }
         quantize_in_norms(&mut instructions);
         Ok(Self { instructions, ropes: compiler.ropes })
     }
+}
+
+/// The weights that a step's first input is multiplied with.
+fn multiplied(graph: &Graph, group: &Group) -> Vec<WeightId> {
+    let weight = |&node: &usize| match &graph.nodes[node].op {
+        Op::Linear { weight, .. } => Some(*weight),
+        Op::Experts(experts) => Some(experts.router),
+        _ => None,
+    };
+    group.nodes.iter().filter_map(weight).collect()
 }
 
 /// The distinct ropes of a graph, in the order in which [`Code`] numbers them.

@@ -4,6 +4,7 @@ use edgeformer_core::graph::{Activation, ExpertGroups, Scoring, Value};
 use edgeformer_core::{Rows, RowsMut};
 
 use super::linear::{Inputs, gated, multiply, quantize};
+use super::observe;
 use super::run::Executor;
 use super::scratch::ExpertScratch;
 use crate::kernels::Kernels;
@@ -75,12 +76,15 @@ impl Executor<'_> {
 
     /// `down(activation(gate x) * (up x))` of the gathered rows.
     fn run_expert(&mut self, experts: &Experts, index: usize, rows: usize, width: usize) {
-        let (kernels, pool) = (self.kernels, self.pool);
+        let (kernels, pool, graph) = (self.kernels, self.pool, &self.program.model.graph);
         let Expert { inner: pair, down } = &experts.experts[index];
         let inner = experts.spec.width;
         let quantized = &mut self.scratch.quantized;
         let ExpertScratch { input, output, gate, up, .. } = &mut self.scratch.experts;
         let x = Rows::new(&input[..rows * width], width);
+        if let Some(observer) = &mut self.observer {
+            observe::expert_input(graph, &experts.spec, index, x, observer);
+        }
         if pair.wants_q8() {
             quantize(pool, kernels, x, quantized);
         }
@@ -88,6 +92,9 @@ impl Executor<'_> {
         gated(pool, pair, &Inputs { kernels, x, q8: quantized.view() }, hidden, room);
 
         let x = Rows::new(hidden, inner);
+        if let Some(observer) = &mut self.observer {
+            observe::expert_hidden(graph, &experts.spec, index, x, observer);
+        }
         if down.wants_q8() {
             quantize(pool, kernels, x, quantized);
         }

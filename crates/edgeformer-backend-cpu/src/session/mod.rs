@@ -7,7 +7,7 @@
 //! - `sight`: how far queries see; `tiles`: rows cut into tiles
 //! - `attend`: scores, softmax, weighted sum
 //! - `attention`: what all kinds have in common; `splits`: contexts that threads share; `grouped`, `latent`, `both_sides`: the kinds
-//! - `watch`: sessions that look at where attention goes; `cache`: pages and what they learn
+//! - `observe`: inputs of products, shown to who asked; `watch`: sessions that look at where attention goes; `cache`: pages and what they learn
 
 mod attend;
 mod attention;
@@ -22,6 +22,7 @@ mod latent;
 mod linear;
 mod memory;
 mod norm;
+mod observe;
 mod pooling;
 mod rope;
 mod rows;
@@ -38,8 +39,8 @@ use std::sync::Arc;
 
 use edgeformer_core::graph::SlotPlan;
 use edgeformer_core::{
-    AttentionMass, Error, Graph, Input, KvCache, LatentForm, Outputs, Result, Session,
-    SessionOptions, Step,
+    AttentionMass, Error, Graph, Input, InputObserver, KvCache, LatentForm, Outputs, Result,
+    Session, SessionOptions, Step,
 };
 
 use crate::cache::PagedCache;
@@ -62,6 +63,7 @@ pub(crate) struct CpuSession {
     rows: StepRows,
     buffers: Vec<Vec<f32>>,
     scratch: Scratch,
+    observer: Option<InputObserver>,
     /// A step has begun and not ended: it panicked, and its memory may be gone.
     interrupted: bool,
 }
@@ -85,6 +87,7 @@ impl CpuSession {
             plan,
             cache,
             sight,
+            observer: None,
             interrupted: false,
         })
     }
@@ -141,6 +144,7 @@ impl Session for CpuSession {
             sight: &self.sight,
             latent_form: latent_form(&self.options),
             scratch: &mut self.scratch,
+            observer: self.observer.as_mut(),
         }
         .run();
         self.interrupted = false;
@@ -166,6 +170,11 @@ impl Session for CpuSession {
             Watch::Mass { mass, .. } => Some(mass),
             _ => None,
         }
+    }
+
+    fn observe_inputs(&mut self, observer: Option<InputObserver>) -> Result<()> {
+        self.observer = observer;
+        Ok(())
     }
 }
 

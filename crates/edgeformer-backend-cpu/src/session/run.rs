@@ -1,5 +1,5 @@
 use edgeformer_core::graph::Value;
-use edgeformer_core::{LatentForm, Result, Step};
+use edgeformer_core::{InputObserver, LatentForm, Result, Step};
 
 use super::cache::SessionCache;
 use super::memory::Memory;
@@ -22,6 +22,7 @@ pub(super) struct Executor<'a> {
     pub sight: &'a Sight,
     pub latent_form: LatentForm,
     pub scratch: &'a mut Scratch,
+    pub observer: Option<&'a mut InputObserver>,
 }
 
 impl Executor<'_> {
@@ -47,6 +48,9 @@ impl Executor<'_> {
 
     fn execute(&mut self, instruction: &Instruction) -> Result<()> {
         let Instruction { action, inputs, outputs, .. } = instruction;
+        if self.observer.is_some() {
+            self.show_inputs(instruction);
+        }
         match action {
             Action::Embed { table, scale } => self.embed(table, *scale, outputs[0]),
             Action::Unfold(unfold) => self.unfold(unfold, outputs[0]),

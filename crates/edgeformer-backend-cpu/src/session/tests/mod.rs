@@ -3,6 +3,7 @@
 mod by_hand;
 mod errors;
 mod models;
+mod observe;
 mod packed;
 mod random;
 mod same_bits;
