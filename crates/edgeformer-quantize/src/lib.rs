@@ -7,4 +7,6 @@
 
 mod error;
 
+pub mod calibration;
+
 pub use error::{Error, Result};
