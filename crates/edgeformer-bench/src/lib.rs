@@ -17,7 +17,7 @@
 //!
 //! Cases are data, measurements are values, outputs are functions over them. Nothing here stands
 //! alone: every figure has its peer from the same run beside it, and the machine above it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod cache;
 pub mod compare;

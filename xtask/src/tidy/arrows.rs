@@ -18,7 +18,13 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ),
     (
         "edgeformer-bench",
-        &["edgeformer", "edgeformer-backend-cpu", "edgeformer-core", "edgeformer-models"],
+        &[
+            "edgeformer",
+            "edgeformer-backend-cpu",
+            "edgeformer-core",
+            "edgeformer-models",
+            "edgeformer-quantize",
+        ],
     ),
     ("xtask", &["edgeformer", "edgeformer-bench", "edgeformer-core", "edgeformer-models"]),
 ];

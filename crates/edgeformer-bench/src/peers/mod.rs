@@ -7,7 +7,7 @@
 mod candle;
 mod edgeformer;
 #[cfg(feature = "peer-llama-cpp")]
-mod llama_cpp;
+pub mod llama_cpp;
 
 use edgeformer_core::CacheFormat;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,11 @@
 //! llama.cpp, through the crate `llama-cpp-2`, set up as its own `llama-bench` does.
+//!
+//! - `score`: what it says of a text, to lay beside our own figures
+//! - `quantize`: its quantizer
+
+#[allow(unsafe_code, reason = "llama.cpp's quantizer is there through its C interface alone")]
+mod quantize;
+mod score;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +22,9 @@ use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 use super::{Body, CHUNK, Engine, Runner, Setup};
 use crate::{Error, Result};
 
+pub use quantize::quantize;
+pub use score::for_each_logits;
+
 pub(super) const ENGINE: Engine =
     Engine { name: "llama.cpp", build: option_env!("EDGEFORMER_PEER_ISA"), run };
 
@@ -22,7 +32,7 @@ pub(super) const ENGINE: Engine =
 const BATCH: usize = 2048;
 
 fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
-    send_logs_to_tracing(LogOptions::default().with_logs_enabled(false));
+    quiet();
     let backend = LlamaBackend::init().map_err(|error| refused(&error))?;
     let path = &setup.model.path;
     // llama.cpp says no more than that loading failed; whether there is a file can be told.
@@ -34,6 +44,11 @@ fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
         .map_err(|error| Error::file(path, format!("llama.cpp: {error}")))?;
     let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
     body(&mut Loaded { vocabulary, context, tokens: Vec::with_capacity(BATCH) })
+}
+
+/// Its log says much that nobody asked for.
+fn quiet() {
+    send_logs_to_tracing(LogOptions::default().with_logs_enabled(false));
 }
 
 fn parameters(setup: &Setup) -> Result<LlamaContextParams> {
