@@ -11,6 +11,9 @@ pub enum Error {
     /// A format, shape or weight.
     #[error(transparent)]
     Core(#[from] edgeformer_core::Error),
+    /// What the system says of a file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// A tensor that cannot be quantized or converted as asked.
     #[error("tensor {name:?}: {problem}")]
     Tensor {

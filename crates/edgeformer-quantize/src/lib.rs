@@ -7,6 +7,7 @@
 
 mod error;
 
+pub mod allocate;
 pub mod calibration;
 
 pub use error::{Error, Result};

@@ -1,91 +1,198 @@
 //! Sums over what an observed session multiplies.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use edgeformer_core::{InputObserver, ObservedInput, Rows};
+use edgeformer_core::{InputObserver, ObservedInput};
 
+use super::hessians::HessianWriter;
 use super::imatrix::{Imatrix, ImatrixEntry};
+use crate::Result;
+use crate::linalg::Hessian;
 
 /// Sums up the inputs of products. Clones add to the same sums.
 #[derive(Debug, Clone, Default)]
 pub struct Collector {
-    sums: Arc<Mutex<BTreeMap<String, Vec<Sums>>>>,
+    sums: Arc<Mutex<Sums>>,
 }
 
-/// Of one matrix.
-#[derive(Debug, Clone, Default)]
+/// Inputs are told apart by the first weight that reads them, and the matrix of a stack.
+type Key = (String, usize);
+
+#[derive(Debug, Default)]
 struct Sums {
+    inputs: BTreeMap<Key, Input>,
+    /// The inputs whose Hessians are wanted, and the columns of a block of them.
+    hessians: Wanted,
+    hessian_block: usize,
+    problem: Option<crate::Error>,
+}
+
+/// Hessians that are recorded.
+#[derive(Debug, Default)]
+enum Wanted {
+    #[default]
+    None,
+    These(Vec<Key>),
+}
+
+/// What is known of one input.
+#[derive(Debug, Default)]
+struct Input {
+    /// All weights that read it.
+    weights: Vec<String>,
     /// In double precision: a long text adds small squares to large sums.
     squares: Vec<f64>,
     rows: u64,
+    hessian: Option<Hessian>,
+}
+
+/// An input that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenInput {
+    key: Key,
+    /// Columns.
+    pub columns: usize,
+}
+
+impl SeenInput {
+    /// Bytes that its Hessian takes in blocks of that many columns.
+    pub fn hessian_bytes(&self, block: usize) -> u64 {
+        let block = block.clamp(1, self.columns.max(1));
+        let triangle = |n: usize| (n as u64) * (n as u64 + 1) / 2 * 4;
+        (self.columns / block) as u64 * triangle(block) + triangle(self.columns % block)
+    }
 }
 
 impl Collector {
     /// What a session is given to fill this.
     pub fn observer(&self) -> InputObserver {
         let collector = self.clone();
-        Box::new(move |input| collector.add(input))
+        Box::new(move |input| collector.lock().add(input))
     }
 
-    fn add(&self, input: ObservedInput<'_>) {
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        // Weights that read the same rows have the same sums: one is filled, the others copy it
-        // in the end ([`Collector::imatrix`] would not know which), so each is filled here.
-        for weight in input.weights {
-            let of_weight = sums.entry((*weight).to_owned()).or_default();
-            if of_weight.len() <= input.part {
-                of_weight.resize_with(input.part + 1, Sums::default);
-            }
-            of_weight[input.part].add(input.rows);
+    fn lock(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The inputs that were seen.
+    pub fn inputs(&self) -> Vec<SeenInput> {
+        let seen = |(key, input): (&Key, &Input)| SeenInput {
+            key: key.clone(),
+            columns: input.squares.len(),
+        };
+        self.lock().inputs.iter().map(seen).collect()
+    }
+
+    /// Records the Hessians of these inputs alone from now on, and squares no more.
+    pub fn record_hessians(&self, inputs: &[SeenInput], block: usize) {
+        let mut sums = self.lock();
+        sums.hessians = Wanted::These(inputs.iter().map(|input| input.key.clone()).collect());
+        sums.hessian_block = block;
+    }
+
+    /// Writes the recorded Hessians, and forgets them.
+    ///
+    /// # Errors
+    /// If one cannot be written, or an input changed its width meanwhile.
+    pub fn write_hessians(&self, writer: &mut HessianWriter) -> Result<()> {
+        let mut sums = self.lock();
+        if let Some(problem) = sums.problem.take() {
+            return Err(problem);
         }
+        for ((_, part), input) in &mut sums.inputs {
+            if let Some(hessian) = input.hessian.take() {
+                writer.add(&input.weights, *part, &hessian)?;
+            }
+        }
+        Ok(())
     }
 
     /// The importance matrix of what was read.
     pub fn imatrix(&self, datasets: Vec<String>, chunks: u32, chunk_size: u32) -> Imatrix {
-        let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = sums.iter().map(|(name, parts)| (name.clone(), entry(parts))).collect();
+        let mut parts: BTreeMap<String, Vec<(usize, Vec<f32>, f32)>> = BTreeMap::new();
+        for ((_, part), input) in &self.lock().inputs {
+            let squares: Vec<f32> = input.squares.iter().map(|&square| square as f32).collect();
+            for weight in &input.weights {
+                let of_weight = parts.entry(weight.clone()).or_default();
+                of_weight.push((*part, squares.clone(), input.rows as f32));
+            }
+        }
+        let entries = parts.into_iter().map(|(name, parts)| (name, entry(&parts))).collect();
         Imatrix { datasets, chunks, chunk_size, entries }
     }
 }
 
-fn entry(parts: &[Sums]) -> ImatrixEntry {
-    let columns = parts.iter().map(|part| part.squares.len()).max().unwrap_or(0);
-    let mut entry = ImatrixEntry { columns, ..ImatrixEntry::default() };
-    for part in parts {
-        let squares = part.squares.iter().map(|&square| square as f32);
-        entry.sums.extend(squares.chain(std::iter::repeat(0.0)).take(columns));
-        entry.counts.push(part.rows as f32);
+/// Matrices of a stack in order, those that read nothing left at zero.
+fn entry(parts: &[(usize, Vec<f32>, f32)]) -> ImatrixEntry {
+    let columns = parts.first().map_or(0, |(_, squares, _)| squares.len());
+    let matrices = parts.iter().map(|(part, ..)| part + 1).max().unwrap_or(0);
+    let mut entry = ImatrixEntry {
+        columns,
+        sums: vec![0.0; matrices * columns],
+        counts: vec![0.0; matrices],
+    };
+    for (part, squares, rows) in parts {
+        entry.sums[part * columns..][..columns].copy_from_slice(squares);
+        entry.counts[*part] = *rows;
     }
     entry
 }
 
 impl Sums {
-    fn add(&mut self, rows: Rows<'_>) {
-        self.squares.resize(rows.width(), 0.0);
-        for row in rows.iter() {
+    fn add(&mut self, input: ObservedInput<'_>) {
+        let Some(first) = input.weights.first() else { return };
+        let key = ((*first).to_owned(), input.part);
+        match &self.hessians {
+            Wanted::None => {
+                let seen = self.inputs.entry(key).or_default();
+                seen.weights = input.weights.iter().map(|&name| name.to_owned()).collect();
+                seen.add_squares(&input);
+            }
+            Wanted::These(keys) if keys.contains(&key) => {
+                let block = self.hessian_block;
+                let seen = self.inputs.entry(key).or_default();
+                let width = input.rows.width();
+                let hessian = seen.hessian.get_or_insert_with(|| Hessian::new(width, block));
+                if let Err(problem) = hessian.add_rows(input.rows.data()) {
+                    self.problem = Some(problem);
+                }
+            }
+            Wanted::These(_) => {}
+        }
+    }
+}
+
+impl Input {
+    fn add_squares(&mut self, input: &ObservedInput<'_>) {
+        self.squares.resize(input.rows.width(), 0.0);
+        for row in input.rows.iter() {
             for (sum, &x) in self.squares.iter_mut().zip(row) {
                 *sum += f64::from(x) * f64::from(x);
             }
         }
-        self.rows += rows.len() as u64;
+        self.rows += input.rows.len() as u64;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use edgeformer_core::Rows;
+
+    use super::super::Hessians;
     use super::*;
+
+    fn show(observe: &mut InputObserver, weights: &[&str], part: usize, values: &[f32]) {
+        observe(ObservedInput { weights, part, rows: Rows::new(values, 2) });
+    }
 
     #[test]
     fn sums_are_of_squares_by_weight_and_part() {
         let collector = Collector::default();
         let mut observe = collector.observer();
-        let mut show = |weights: &[&str], part, values: &[f32]| {
-            observe(ObservedInput { weights, part, rows: Rows::new(values, 2) });
-        };
-        show(&["q", "k"], 0, &[1.0, 2.0, 3.0, -4.0]);
-        show(&["q", "k"], 0, &[0.0, 1.0]);
-        show(&["experts"], 2, &[5.0, 0.5]);
+        show(&mut observe, &["q", "k"], 0, &[1.0, 2.0, 3.0, -4.0]);
+        show(&mut observe, &["q", "k"], 0, &[0.0, 1.0]);
+        show(&mut observe, &["experts"], 2, &[5.0, 0.5]);
         let imatrix = collector.imatrix(vec!["t".into()], 1, 3);
         assert_eq!(imatrix.entries["q"], imatrix.entries["k"]);
         assert_eq!(imatrix.entries["q"].sums, [10.0, 21.0]);
@@ -94,5 +201,32 @@ mod tests {
         assert_eq!(experts.sums, [0.0, 0.0, 0.0, 0.0, 25.0, 0.25]);
         assert_eq!(experts.counts, [0.0, 0.0, 1.0]);
         assert_eq!(experts.importance(0), Some(vec![1.0, 1.0]));
+    }
+
+    #[test]
+    fn hessians_are_recorded_of_those_that_are_wanted() {
+        let collector = Collector::default();
+        let mut observe = collector.observer();
+        let read = |observe: &mut InputObserver| {
+            show(observe, &["q", "k"], 0, &[1.0, 2.0, 3.0, -4.0]);
+            show(observe, &["o"], 0, &[1.0, 1.0]);
+        };
+        read(&mut observe);
+        let seen = collector.inputs();
+        let bytes: Vec<_> = seen.iter().map(|input| input.hessian_bytes(9)).collect();
+        assert_eq!(bytes, [12, 12]);
+        let wanted: Vec<_> = seen.into_iter().filter(|input| input.key.0 == "q").collect();
+        collector.record_hessians(&wanted, 0);
+        read(&mut observe);
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = HessianWriter::create(folder.path(), Vec::new(), false).unwrap();
+        collector.write_hessians(&mut writer).unwrap();
+        let hessians: Hessians = writer.finish().unwrap();
+        let k = hessians.of("k", 0, 2).unwrap().unwrap();
+        assert_eq!((k.samples(), k.diagonal()), (2, vec![5.0, 10.0]));
+        assert_eq!(hessians.of("o", 0, 2).unwrap(), None);
+        // Squares were not counted twice.
+        assert_eq!(collector.imatrix(Vec::new(), 1, 1).entries["q"].sums, [10.0, 20.0]);
     }
 }
