@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod linalg;
 pub mod rounding;
 
 pub use error::{Error, Result};

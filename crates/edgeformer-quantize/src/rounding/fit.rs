@@ -18,19 +18,24 @@ pub struct Fit<'a, C, const N: usize> {
     pub coder: C,
 }
 
-/// The sums of a weighted least-squares fit of `scale * code - min` to values.
-#[derive(Debug, Clone, Copy, Default)]
+/// The sums of a weighted least-squares fit of `scale * code - min` to values, over what a first
+/// scale and minimum leave of them: that keeps small errors exact.
+#[derive(Debug, Clone, Copy)]
 pub struct Sums {
+    /// The first scale and minimum.
+    pub group: Group,
     /// Of weights.
     pub w: f32,
-    /// Of values.
-    pub x: f32,
     /// Of codes.
     pub c: f32,
     /// Of squared codes.
     pub cc: f32,
-    /// Of values times codes.
-    pub xc: f32,
+    /// Of the rests.
+    pub r: f32,
+    /// Of the rests times codes.
+    pub rc: f32,
+    /// Of squared rests.
+    pub rr: f32,
 }
 
 impl<C: Coder, const N: usize> Fit<'_, C, N> {
@@ -53,35 +58,41 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
     #[inline]
     pub fn sums(&self, group: Group) -> Sums {
         let inverse = inverse(group.scale);
-        let [mut w, mut x, mut c, mut cc, mut xc] = [[0.0; LANES]; 5];
+        let [mut w, mut r, mut c, mut cc, mut rc, mut rr] = [[0.0; LANES]; 6];
         for (values, weights) in self.runs() {
             for (i, (value, weight)) in values.iter().zip(weights).enumerate() {
-                let code = self.coder.code((value + group.min) * inverse);
-                let weighted = weight * code;
+                let raised = value + group.min;
+                let code = self.coder.code(raised * inverse);
+                let rest = raised - group.scale * code;
+                let (weighted, costly) = (weight * code, weight * rest);
                 w[i] += weight;
-                x[i] += weight * value;
+                r[i] += costly;
                 c[i] += weighted;
                 cc[i] += weighted * code;
-                xc[i] += weighted * value;
+                rc[i] += weighted * rest;
+                rr[i] += costly * rest;
             }
         }
-        Sums { w: sum(w), x: sum(x), c: sum(c), cc: sum(cc), xc: sum(xc) }
+        Sums { group, w: sum(w), r: sum(r), c: sum(c), cc: sum(cc), rc: sum(rc), rr: sum(rr) }
     }
 
-    /// The best scale alone for the codes that a scale gives.
+    /// The best scale alone for the codes that a scale gives, with its error.
     #[inline]
-    pub fn refit_scale(&self, scale: f32) -> f32 {
+    pub fn refit_scale(&self, scale: f32) -> (f32, f32) {
         let inverse = inverse(scale);
-        let [mut cc, mut xc] = [[0.0; LANES]; 2];
+        let [mut cc, mut rc, mut rr] = [[0.0; LANES]; 3];
         for (values, weights) in self.runs() {
             for (i, (value, weight)) in values.iter().zip(weights).enumerate() {
                 let code = self.coder.code(value * inverse);
-                cc[i] += weight * code * code;
-                xc[i] += weight * code * value;
+                let rest = value - scale * code;
+                let weighted = weight * code;
+                cc[i] += weighted * code;
+                rc[i] += weighted * rest;
+                rr[i] += weight * rest * rest;
             }
         }
-        let cc = sum(cc);
-        if cc > 0.0 { sum(xc) / cc } else { scale }
+        let [cc, rc, rr] = [sum(cc), sum(rc), sum(rr)];
+        if cc > 0.0 { (scale + rc / cc, rr - rc * rc / cc) } else { (scale, rr) }
     }
 
     #[inline(always)]
@@ -91,19 +102,41 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
 }
 
 impl Sums {
-    /// The line of least squares; where minima must not be negative (`above`), the best of those.
-    /// None if all codes are equal.
-    pub fn line(&self, above: bool) -> Option<Group> {
+    /// The line of least squares with its error; where minima must not be negative (`above`), the
+    /// best of those. None if all codes are equal.
+    #[inline]
+    pub fn line(&self, above: bool) -> Option<(Group, f32)> {
         let determinant = self.w * self.cc - self.c * self.c;
         if determinant <= 1e-6 * self.w * self.cc {
             return None;
         }
-        let scale = (self.w * self.xc - self.x * self.c) / determinant;
-        let min = (self.c * self.xc - self.cc * self.x) / determinant;
+        let by_scale = (self.w * self.rc - self.r * self.c) / determinant;
+        let by_min = (self.c * self.rc - self.cc * self.r) / determinant;
+        let min = self.group.min + by_min;
         if above && min < 0.0 {
-            return Some(Group { scale: self.xc / self.cc, min: 0.0 });
+            let by_min = -self.group.min;
+            return Some(self.moved((self.rc + by_min * self.c) / self.cc, by_min));
         }
-        Some(Group { scale, min })
+        Some(self.moved(by_scale, by_min))
+    }
+
+    /// Other scale and minimum with their error for the same codes.
+    fn moved(&self, by_scale: f32, by_min: f32) -> (Group, f32) {
+        let linear = by_scale * self.rc - by_min * self.r;
+        let square = by_scale * by_scale * self.cc - 2.0 * by_scale * by_min * self.c
+            + by_min * by_min * self.w;
+        let group = Group { scale: self.group.scale + by_scale, min: self.group.min + by_min };
+        (group, self.rr - 2.0 * linear + square)
+    }
+
+    /// Of values times codes.
+    pub fn xc(&self) -> f32 {
+        self.rc - self.group.min * self.c + self.group.scale * self.cc
+    }
+
+    /// Of values.
+    pub fn x(&self) -> f32 {
+        self.r - self.group.min * self.w + self.group.scale * self.c
     }
 }
 

@@ -1,51 +1,81 @@
+//! Methods that round a block without regard to the others.
+
+use std::borrow::Cow;
+
 use edgeformer_core::Format;
-use super::grid::Grid;
-use super::task::Task;
+
+use super::grid::{Grid, Parts};
+use super::hqq::HalfQuadratic;
 use super::kquant;
+use super::represent::groupwise;
+use super::rtn::Clip;
+use super::task::Task;
+use super::{Method, Objective};
 use crate::Result;
-pub fn round(weights: &[f32], cols: usize, format: Format, importance: Option<&[f32]>, _threads: usize) -> Result<Vec<u8>> {
-    let grid = Grid::of(format).unwrap();
-    let mut out = vec![0u8; weights.len()/grid.len*grid.bytes];
-    format.quantize(weights, &mut out)?;
-    for (i,(values, bytes)) in weights.chunks_exact(grid.len).zip(out.chunks_exact_mut(grid.bytes)).enumerate() {
-        let at = i*grid.len % cols;
-        let Some(task) = Task::new(values, importance.map(|w| &w[at..at+grid.len])) else { continue };
-        let rival = task.reduce(grid.read(bytes));
-        let parts = kquant::solve(&grid, &task, Some(&rival));
-        grid.write(&task.restore(parts), bytes);
+
+/// Rounds whole rows of `cols` weights each into `bytes`.
+pub fn round(
+    weights: &[f32],
+    cols: usize,
+    (format, grid): (Format, &Grid),
+    method: &Method,
+    importance: Option<&[f32]>,
+    bytes: &mut [u8],
+) -> Result<()> {
+    // Where this crate has nothing to add, and the rival otherwise.
+    format.quantize(weights, bytes)?;
+    let blocks = weights.chunks_exact(grid.len).zip(bytes.chunks_exact_mut(grid.bytes));
+    for (index, (values, bytes)) in blocks.enumerate() {
+        let at = index * grid.len % cols;
+        let importance = importance.map(|all| &all[at..at + grid.len]);
+        round_block(grid, method, values, importance, bytes);
     }
-    Ok(out)
+    Ok(())
 }
-#[cfg(test)]
-mod tests {
-    use super::*;
-    pub fn normal(len: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed;
-        let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1442695040888963407);
-            (state >> 40) as f32 / (1 << 24) as f32
-        };
-        (0..len).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
-    }
-    #[test]
-    fn bench() {
-        let n = 1 << 18;
-        let gauss = normal(n, 7);
-        let heavy: Vec<f32> = normal(n, 8).iter().zip(normal(n, 9)).map(|(a,b)| a/(b.abs()+0.3)).collect();
-        for format in Format::ALL {
-            let Some(grid) = Grid::of(format) else { continue };
-            let mut line = format!("{:7}", format.name());
-            for data in [&gauss, &heavy] {
-                let mut theirs = vec![0u8; n/grid.len*grid.bytes];
-                let t0 = std::time::Instant::now();
-                format.quantize(data, &mut theirs).unwrap();
-                let t1 = std::time::Instant::now();
-                let ours = round(data, 1024, format, None, 1).unwrap();
-                let t2 = std::time::Instant::now();
-                let err = |b: &[u8]| { let mut v = vec![0.0; n]; format.dequantize(b, &mut v).unwrap(); v.iter().zip(data.iter()).map(|(a,b)| f64::from(a-b).powi(2)).sum::<f64>() };
-                line += &format!("  ratio {:.4} core {:6.1} ours {:6.1} Mw/s", err(&ours)/err(&theirs), n as f64/(t1-t0).as_secs_f64()/1e6, n as f64/(t2-t1).as_secs_f64()/1e6);
-            }
-            eprintln!("{line}");
+
+fn round_block(
+    grid: &Grid,
+    method: &Method,
+    values: &[f32],
+    importance: Option<&[f32]>,
+    bytes: &mut [u8],
+) {
+    let weights = weights(method, values, importance);
+    let Some(task) = Task::new(values, weights.as_deref()) else { return };
+    let rival = task.reduce(grid.read(bytes));
+    let parts = match method {
+        Method::Rtn { clip_search: false } => return,
+        Method::Rtn { clip_search: true } => {
+            better(grid, &task, groupwise(grid, &task, &Clip), rival)
+        }
+        Method::Hqq => groupwise(grid, &task, &HalfQuadratic),
+        Method::KQuant { .. } | Method::Gptq(_) => kquant::solve(grid, &task, Some(&rival)),
+    };
+    grid.write(&task.restore(parts), bytes);
+}
+
+fn better(grid: &Grid, task: &Task, parts: Parts, rival: Parts) -> Parts {
+    if task.cost(grid, &rival) < task.cost(grid, &parts) { rival } else { parts }
+}
+
+/// What an error in each value costs; none if all cost the same.
+fn weights<'a>(
+    method: &Method,
+    values: &[f32],
+    importance: Option<&'a [f32]>,
+) -> Option<Cow<'a, [f32]>> {
+    match method {
+        // Plain by definition.
+        Method::Rtn { .. } | Method::Hqq => None,
+        Method::KQuant { objective: Objective::Magnitude } => {
+            let squares = values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+            let base = 2.0 * squares / values.len().max(1) as f64;
+            let large = |value: f32| (base + f64::from(value).powi(2)).sqrt() as f32;
+            let of = |i: usize| importance.map_or(1.0, |all| all[i]);
+            Some(values.iter().enumerate().map(|(i, &value)| of(i) * large(value)).collect())
+        }
+        Method::KQuant { objective: Objective::Error } | Method::Gptq(_) => {
+            importance.map(Cow::Borrowed)
         }
     }
 }

@@ -45,31 +45,27 @@ pub fn scales<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, starts: Starts) -> 
     let side = |sign: f32| {
         // A scale above zero puts the smallest value on the lowest code.
         let (low, high) = if sign > 0.0 { (-low, high) } else { (high, -low) };
-        let mut best = Found { group: symmetric(0.0), error: f32::INFINITY, centre: 0.0 };
-        for start in starts.iter() {
-            let fitting = (low / (below + start)).max(high / (above + start));
-            best = improve_scale(fit, sign * fitting, best);
-        }
-        settle_scale(fit, best)
+        let fitting = |start: f32| sign * (low / (below + start)).max(high / (above + start));
+        let tries = starts.iter().map(|start| fit.refit_scale(fitting(start)));
+        settle_scale(fit, tries.fold((0.0, f32::INFINITY), better))
     };
     [side(1.0), side(-1.0)]
 }
 
-fn improve_scale<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, scale: f32, best: Found) -> Found {
-    let group = symmetric(fit.refit_scale(scale));
-    let error = fit.error(group);
-    if error < best.error { Found { group, error, centre: 0.0 } } else { best }
-}
-
-fn settle_scale<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, mut best: Found) -> Found {
+fn settle_scale<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, mut best: (f32, f32)) -> Found {
     for _ in 0..SETTLING {
-        let next = improve_scale(fit, best.group.scale, best);
-        if next.error >= best.error {
+        let next = fit.refit_scale(best.0);
+        if next.1 >= best.1 {
             break;
         }
         best = next;
     }
-    best
+    let group = Group { scale: best.0, min: 0.0 };
+    Found { group, error: fit.error(group), centre: 0.0 }
+}
+
+fn better<T>(best: (T, f32), next: (T, f32)) -> (T, f32) {
+    if next.1 < best.1 { next } else { best }
 }
 
 /// The best scale and minimum; where minima must not be negative (`above`), of those.
@@ -79,48 +75,44 @@ pub fn lines<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, starts: Starts, abov
     let (low, high) = range(fit.values);
     let low = if above { low.min(0.0) } else { low };
     let flat = Group { scale: 0.0, min: -low };
-    let mut best = Found { group: flat, error: fit.error(flat), centre: 0.0 };
     let (_, levels) = fit.coder.limits();
     let step = (high - low) / levels;
     if step < 1e-12 {
-        return best;
+        return Found { group: flat, error: fit.error(flat), centre: 0.0 };
     }
+    let mut best = (flat, fit.error(flat));
     for from_low in starts.iter() {
         for from_high in starts.iter() {
             let scale = step * (levels - from_low - from_high) / levels;
             let min = -(low + from_low * step);
             let start = Group { scale, min: if above { min.max(0.0) } else { min } };
-            best = improve_line(fit, start, above, best);
+            if let Some(line) = fit.sums(start).line(above) {
+                best = better(best, line);
+            }
         }
     }
-    for _ in 0..SETTLING {
-        let next = improve_line(fit, best.group, above, best);
-        if next.error >= best.error {
-            break;
-        }
-        best = next;
-    }
-    best
+    settle_line(fit, best, above)
 }
 
-fn improve_line<C: Coder, const N: usize>(
+fn settle_line<C: Coder, const N: usize>(
     fit: &Fit<'_, C, N>,
-    start: Group,
+    mut best: (Group, f32),
     above: bool,
-    best: Found,
 ) -> Found {
-    let sums = fit.sums(start);
-    let Some(group) = sums.line(above) else { return best };
-    let error = fit.error(group);
-    if error < best.error { Found { group, error, centre: sums.c / sums.w } } else { best }
+    let mut centre = 0.0;
+    for _ in 0..SETTLING {
+        let sums = fit.sums(best.0);
+        centre = sums.c / sums.w;
+        match sums.line(above) {
+            Some(next) if next.1 < best.1 => best = next,
+            _ => break,
+        }
+    }
+    Found { group: best.0, error: fit.error(best.0), centre }
 }
 
 /// How often the best is fitted again at most.
 const SETTLING: usize = 6;
-
-fn symmetric(scale: f32) -> Group {
-    Group { scale, min: 0.0 }
-}
 
 /// The smallest and the largest value.
 pub fn range(values: &[f32]) -> (f32, f32) {

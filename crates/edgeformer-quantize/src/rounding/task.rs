@@ -24,7 +24,7 @@ impl Task {
     /// [`Format::quantize`](edgeformer_core::Format::quantize).
     pub fn new(values: &[f32], weights: Option<&[f32]>) -> Option<Self> {
         let mut task =
-            Self { values: [0.0; LONGEST], weights: [1.0; LONGEST], halves: Halves { unit: 1.0 } };
+            Self { values: [0.0; LONGEST], weights: [1.0; LONGEST], halves: Halves::PLAIN };
         for (held, &value) in task.values.iter_mut().zip(values) {
             *held = if value.is_nan() { 0.0 } else { value.clamp(-1e30, 1e30) };
         }
@@ -81,7 +81,9 @@ impl Task {
             let codes = parts.codes[at.clone()].iter();
             let held = codes.map(|&code| group.scale * f32::from(code) - group.min);
             let pairs = self.values[at.clone()].iter().zip(&self.weights[at]);
-            held.zip(pairs).map(|(held, (value, weight))| weight * (held - value).powi(2)).sum::<f32>()
+            held.zip(pairs)
+                .map(|(held, (value, weight))| weight * (held - value).powi(2))
+                .sum::<f32>()
         });
         groups.sum::<f32>()
     }
@@ -94,6 +96,9 @@ pub struct Halves {
 }
 
 impl Halves {
+    /// As they are.
+    pub const PLAIN: Self = Self { unit: 1.0 };
+
     /// The nearest of them, never infinite.
     pub fn nearest(self, value: f32) -> f32 {
         let limit = half::f16::MAX.to_f32();

@@ -20,7 +20,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
             best.keep(self.priced(rival.clone()));
         }
         self.until_settled(best, |parts| {
-            let scale = fit.refit_scale(parts.shared.scale);
+            let (scale, _) = fit.refit_scale(parts.shared.scale);
             self.stored(&fit, Group { scale, min: 0.0 })
         })
     }
@@ -35,7 +35,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
         }
         self.until_settled(best, |parts| {
             let line = fit.sums(parts.group(0)).line(false);
-            line.map_or(Candidate::NONE, |line| self.stored(&fit, line))
+            line.map_or(Candidate::NONE, |(line, _)| self.stored(&fit, line))
         })
     }
 

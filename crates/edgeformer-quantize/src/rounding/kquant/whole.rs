@@ -75,7 +75,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
             let sums = fit.sums(parts.group(index));
             let whole = f32::from(parts.shared.scales[index]);
             own += whole * whole * sums.cc;
-            cross += whole * sums.xc;
+            cross += whole * sums.xc();
         }
         if own <= 0.0 {
             return Candidate::NONE;

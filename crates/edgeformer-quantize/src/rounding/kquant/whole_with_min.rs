@@ -92,8 +92,8 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
             dd += scale * scale * sums.cc;
             dm += scale * min * sums.c;
             mm += min * min * sums.w;
-            xd += scale * sums.xc;
-            xm += min * sums.x;
+            xd += scale * sums.xc();
+            xm += min * sums.x();
         }
         let determinant = dd * mm - dm * dm;
         let halves = self.task.halves;
