@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod linalg;
+pub mod rounding;
 
 pub mod allocate;
 pub mod calibration;

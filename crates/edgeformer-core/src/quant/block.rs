@@ -9,11 +9,22 @@ pub trait Block<const LEN: usize, const BYTES: usize, const GROUPS: usize> {
     /// The integer codes, centred: what is multiplied with the scale.
     fn codes(bytes: &[u8; BYTES]) -> [i8; LEN];
 
-    /// Scales and minima, of `LEN / GROUPS` elements each.
-    fn groups(bytes: &[u8; BYTES]) -> [Group; GROUPS];
+    /// Scales and minima as they are stored.
+    fn shared(bytes: &[u8; BYTES]) -> Shared<GROUPS>;
+
+    /// The bytes that [`codes`](Self::codes) and [`shared`](Self::shared) read back: the end of
+    /// every quantizer, this crate's and others'.
+    ///
+    /// Codes and integers must be of those that the format has; floats become the nearest halves.
+    fn assemble(shared: &Shared<GROUPS>, codes: &[i8; LEN], bytes: &mut [u8; BYTES]);
 
     /// Encodes values, all of them finite and at most 1e30 in magnitude.
     fn encode(values: &[f32; LEN], bytes: &mut [u8; BYTES]);
+
+    /// Scales and minima, of `LEN / GROUPS` elements each.
+    fn groups(bytes: &[u8; BYTES]) -> [Group; GROUPS] {
+        Self::shared(bytes).groups()
+    }
 
     /// Decodes a block, with the roundings of ggml: one for the product, one for the difference.
     fn decode(bytes: &[u8; BYTES], values: &mut [f32; LEN]) {
@@ -37,9 +48,42 @@ pub struct Group {
     pub min: f32,
 }
 
-impl Group {
-    pub(super) const fn symmetric(scale: f32) -> Self {
-        Self { scale, min: 0.0 }
+/// The scales and minima of a block as it stores them: one float for all groups, and a whole
+/// number a group that it is multiplied with.
+///
+/// The number is one where a block is one group, and zero in place of a minimum that the format
+/// does not have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shared<const GROUPS: usize> {
+    /// The scale of scales, a half.
+    pub scale: f32,
+    /// The scale of minima, a half.
+    pub min: f32,
+    /// Scales of the groups.
+    pub scales: [i8; GROUPS],
+    /// Minima of the groups.
+    pub mins: [u8; GROUPS],
+}
+
+impl<const GROUPS: usize> Shared<GROUPS> {
+    /// Without minima.
+    pub const fn symmetric(scale: f32, scales: [i8; GROUPS]) -> Self {
+        Self { scale, min: 0.0, scales, mins: [0; GROUPS] }
+    }
+
+    /// The scale and the minimum of every group.
+    pub fn groups(&self) -> [Group; GROUPS] {
+        std::array::from_fn(|i| Group {
+            scale: self.scale * f32::from(self.scales[i]),
+            min: self.min * f32::from(self.mins[i]),
+        })
+    }
+}
+
+impl Shared<1> {
+    /// Of a block that is one group.
+    pub const fn single(scale: f32, min: f32) -> Self {
+        Self { scale, min, scales: [1], mins: [1] }
     }
 }
 
@@ -87,20 +131,20 @@ pub(super) fn range(values: &[f32]) -> (f32, f32) {
 
 /// Scale and minimum that spread `levels + 1` codes evenly over the range of the values, as both
 /// are stored, with the codes.
-pub(super) fn spread<const LEN: usize>(values: &[f32; LEN], levels: u8) -> (f32, f32, [u8; LEN]) {
+pub(super) fn spread<const LEN: usize>(values: &[f32; LEN], levels: i8) -> (f32, f32, [i8; LEN]) {
     let (min, max) = range(values);
     let scale = bits::storable((max - min) / f32::from(levels));
     let inverse = bits::inverse(scale);
-    let codes = values.map(|value| (((value - min) * inverse + 0.5) as u8).min(levels));
+    let codes = values.map(|value| (((value - min) * inverse + 0.5) as i8).min(levels));
     (scale, min, codes)
 }
 
 /// The scale that puts the value of largest magnitude on the code `-half`, the one code that has
-/// no mirror image, with the codes plus `half`.
-pub(super) fn centre<const LEN: usize>(values: &[f32; LEN], half: u8) -> (f32, [u8; LEN]) {
+/// no mirror image, with the codes.
+pub(super) fn centre<const LEN: usize>(values: &[f32; LEN], half: u8) -> (f32, [i8; LEN]) {
     let centre = f32::from(half);
     let scale = bits::storable(extreme(values) / -centre);
     let inverse = bits::inverse(scale);
-    let codes = values.map(|value| ((value * inverse + centre + 0.5) as u8).min(2 * half - 1));
-    (scale, codes)
+    let plus_half = |value: f32| ((value * inverse + centre + 0.5) as u8).min(2 * half - 1);
+    (scale, values.map(|value| plus_half(value).cast_signed() - half.cast_signed()))
 }

@@ -18,7 +18,7 @@ mod q5_0;
 mod q5_1;
 mod q8_0;
 
-pub use block::{Block, Group};
+pub use block::{Block, Group, Shared};
 pub use format::{ActivationFormat, Format};
 pub use iq4::{CODE_BOOK, Iq4Nl, Iq4Xs, nearest_code};
 pub use k::{Q2K, Q3K, Q4K, Q5K, Q6K};

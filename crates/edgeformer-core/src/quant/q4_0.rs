@@ -1,5 +1,5 @@
 use super::bits::{half_at, pack, put_half, unpack};
-use super::block::{Block, Group, centre};
+use super::block::{Block, Shared, centre};
 
 /// 32 codes of 4 bits in -8..8 under one scale.
 ///
@@ -17,13 +17,17 @@ impl Block<32, 18, 1> for Q4_0 {
         codes.map(|code| code.cast_signed() - 8)
     }
 
-    fn groups(bytes: &[u8; 18]) -> [Group; 1] {
-        [Group::symmetric(half_at(bytes, 0))]
+    fn shared(bytes: &[u8; 18]) -> Shared<1> {
+        Shared::symmetric(half_at(bytes, 0), [1])
+    }
+
+    fn assemble(shared: &Shared<1>, codes: &[i8; 32], bytes: &mut [u8; 18]) {
+        put_half(bytes, 0, shared.scale);
+        pack::<4, 16>(&codes.map(|code| (code + 8).cast_unsigned()), &mut bytes[2..]);
     }
 
     fn encode(values: &[f32; 32], bytes: &mut [u8; 18]) {
         let (scale, codes) = centre(values, 8);
-        put_half(bytes, 0, scale);
-        pack::<4, 16>(&codes, &mut bytes[2..]);
+        Self::assemble(&Shared::symmetric(scale, [1]), &codes, bytes);
     }
 }

@@ -1,5 +1,5 @@
 use super::bits::{half_at, pack, put_half, unpack};
-use super::block::{Block, Group, spread};
+use super::block::{Block, Shared, spread};
 
 /// 32 codes of 4 bits in 0..16 under one scale, above one minimum.
 ///
@@ -18,14 +18,18 @@ impl Block<32, 20, 1> for Q4_1 {
         codes.map(u8::cast_signed)
     }
 
-    fn groups(bytes: &[u8; 20]) -> [Group; 1] {
-        [Group { scale: half_at(bytes, 0), min: -half_at(bytes, 2) }]
+    fn shared(bytes: &[u8; 20]) -> Shared<1> {
+        Shared::single(half_at(bytes, 0), -half_at(bytes, 2))
+    }
+
+    fn assemble(shared: &Shared<1>, codes: &[i8; 32], bytes: &mut [u8; 20]) {
+        put_half(bytes, 0, shared.scale);
+        put_half(bytes, 2, -shared.min);
+        pack::<4, 16>(&codes.map(i8::cast_unsigned), &mut bytes[4..]);
     }
 
     fn encode(values: &[f32; 32], bytes: &mut [u8; 20]) {
         let (scale, min, codes) = spread(values, 15);
-        put_half(bytes, 0, scale);
-        put_half(bytes, 2, min);
-        pack::<4, 16>(&codes, &mut bytes[4..]);
+        Self::assemble(&Shared::single(scale, -min), &codes, bytes);
     }
 }

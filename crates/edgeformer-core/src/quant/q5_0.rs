@@ -1,5 +1,5 @@
 use super::bits::{half_at, pack, put_half, unpack};
-use super::block::{Block, Group, centre};
+use super::block::{Block, Shared, centre};
 
 /// 32 codes of 5 bits in -16..16 under one scale.
 ///
@@ -18,14 +18,18 @@ impl Block<32, 22, 1> for Q5_0 {
         five_bits(&bytes[2..]).map(|code| code.cast_signed() - 16)
     }
 
-    fn groups(bytes: &[u8; 22]) -> [Group; 1] {
-        [Group::symmetric(half_at(bytes, 0))]
+    fn shared(bytes: &[u8; 22]) -> Shared<1> {
+        Shared::symmetric(half_at(bytes, 0), [1])
+    }
+
+    fn assemble(shared: &Shared<1>, codes: &[i8; 32], bytes: &mut [u8; 22]) {
+        put_half(bytes, 0, shared.scale);
+        put_five_bits(&codes.map(|code| (code + 16).cast_unsigned()), &mut bytes[2..]);
     }
 
     fn encode(values: &[f32; 32], bytes: &mut [u8; 22]) {
         let (scale, codes) = centre(values, 16);
-        put_half(bytes, 0, scale);
-        put_five_bits(&codes, &mut bytes[2..]);
+        Self::assemble(&Shared::symmetric(scale, [1]), &codes, bytes);
     }
 }
 

@@ -40,6 +40,11 @@ fn best_scale(values: &[f32; 32]) -> f32 {
     search::scale(values, tries.chain([-first]), |value| f32::from(look_up(nearest_code(value))))
 }
 
+/// The code of an entry of the book.
+fn code_of(entry: i8) -> u8 {
+    nearest_code(f32::from(entry))
+}
+
 fn look_up(code: u8) -> i8 {
     CODE_BOOK[usize::from(code)]
 }

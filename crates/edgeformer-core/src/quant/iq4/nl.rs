@@ -1,6 +1,6 @@
-use super::{best_scale, look_up, nearest_code};
+use super::{best_scale, code_of, look_up, nearest_code};
 use crate::quant::bits::{half_at, inverse, pack, put_half, unpack};
-use crate::quant::block::{Block, Group};
+use crate::quant::block::{Block, Shared};
 
 /// 32 codes of 4 bits that look up [`CODE_BOOK`](super::CODE_BOOK), under one scale.
 ///
@@ -18,13 +18,20 @@ impl Block<32, 18, 1> for Iq4Nl {
         codes.map(look_up)
     }
 
-    fn groups(bytes: &[u8; 18]) -> [Group; 1] {
-        [Group::symmetric(half_at(bytes, 0))]
+    fn shared(bytes: &[u8; 18]) -> Shared<1> {
+        Shared::symmetric(half_at(bytes, 0), [1])
+    }
+
+    fn assemble(shared: &Shared<1>, codes: &[i8; 32], bytes: &mut [u8; 18]) {
+        put_half(bytes, 0, shared.scale);
+        pack::<4, 16>(&codes.map(code_of), &mut bytes[2..]);
     }
 
     fn encode(values: &[f32; 32], bytes: &mut [u8; 18]) {
         put_half(bytes, 0, best_scale(values));
-        let inverse = inverse(half_at(bytes, 0));
-        pack::<4, 16>(&values.map(|value| nearest_code(value * inverse)), &mut bytes[2..]);
+        let shared = Self::shared(bytes);
+        let inverse = inverse(shared.scale);
+        let codes = values.map(|value| look_up(nearest_code(value * inverse)));
+        Self::assemble(&shared, &codes, bytes);
     }
 }

@@ -1,6 +1,6 @@
-use super::{best_scale, look_up, nearest_code};
+use super::{best_scale, code_of, look_up, nearest_code};
 use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
-use crate::quant::block::{Block, Group, extreme};
+use crate::quant::block::{Block, Shared, extreme};
 use crate::quant::k::scales;
 
 /// 256 codes of 4 bits that look up [`CODE_BOOK`](super::CODE_BOOK), in groups of 32 with 6-bit
@@ -41,9 +41,14 @@ impl Block<256, 136, 8> for Iq4Xs {
         codes.map(look_up)
     }
 
-    fn groups(bytes: &[u8; 136]) -> [Group; 8] {
-        let scale = half_at(bytes, 0);
-        Self::scales(bytes).map(|code| Group::symmetric(scale * f32::from(code)))
+    fn shared(bytes: &[u8; 136]) -> Shared<8> {
+        Shared::symmetric(half_at(bytes, 0), Self::scales(bytes))
+    }
+
+    fn assemble(shared: &Shared<8>, codes: &[i8; 256], bytes: &mut [u8; 136]) {
+        put_half(bytes, 0, shared.scale);
+        Self::put_scales(&shared.scales, bytes);
+        pack::<4, 16>(&codes.map(code_of), &mut bytes[8..]);
     }
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 136]) {
@@ -51,13 +56,10 @@ impl Block<256, 136, 8> for Iq4Xs {
         let ideal: [f32; 8] = std::array::from_fn(|i| best_scale(&groups[i]));
         let shared = scales::shared(extreme(&ideal), -32.0);
         let inverse_shared = inverse(shared);
-        put_half(bytes, 0, shared);
-        Self::put_scales(
-            &ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8),
-            bytes,
-        );
-        let inverses = Self::groups(bytes).map(|group| inverse(group.scale));
-        let codes: [u8; 256] = std::array::from_fn(|i| nearest_code(values[i] * inverses[i / 32]));
-        pack::<4, 16>(&codes, &mut bytes[8..]);
+        let scales = ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8);
+        let shared = Shared::symmetric(shared, scales);
+        let inverses = shared.groups().map(|group| inverse(group.scale));
+        let code = |i: usize| look_up(nearest_code(values[i] * inverses[i / 32]));
+        Self::assemble(&shared, &std::array::from_fn(code), bytes);
     }
 }

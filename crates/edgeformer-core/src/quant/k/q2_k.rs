@@ -1,7 +1,7 @@
-use super::scales::{codes, under_one};
+use super::scales::{codes, under_two};
 use super::search::Asymmetric;
 use crate::quant::bits::{half_at, pack, put_half, unpack};
-use crate::quant::block::{Block, Group};
+use crate::quant::block::{Block, Shared};
 
 /// 256 codes of 2 bits in groups of 16, with 4-bit scales and minima.
 ///
@@ -23,12 +23,22 @@ impl Block<256, 84, 16> for Q2K {
         codes.map(u8::cast_signed)
     }
 
-    fn groups(bytes: &[u8; 84]) -> [Group; 16] {
-        let (scale, min) = (half_at(bytes, 80), half_at(bytes, 82));
-        std::array::from_fn(|i| Group {
-            scale: scale * f32::from(bytes[i] & 15),
-            min: min * f32::from(bytes[i] >> 4),
-        })
+    fn shared(bytes: &[u8; 84]) -> Shared<16> {
+        Shared {
+            scale: half_at(bytes, 80),
+            min: half_at(bytes, 82),
+            scales: std::array::from_fn(|i| (bytes[i] & 15).cast_signed()),
+            mins: std::array::from_fn(|i| bytes[i] >> 4),
+        }
+    }
+
+    fn assemble(shared: &Shared<16>, codes: &[i8; 256], bytes: &mut [u8; 84]) {
+        for i in 0..16 {
+            bytes[i] = shared.scales[i].cast_unsigned() | shared.mins[i] << 4;
+        }
+        put_half(bytes, 80, shared.scale);
+        put_half(bytes, 82, shared.min);
+        pack::<2, 32>(&codes.map(i8::cast_unsigned), &mut bytes[16..80]);
     }
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 84]) {
@@ -37,14 +47,7 @@ impl Block<256, 84, 16> for Q2K {
         for (i, values) in values.as_chunks::<16>().0.iter().enumerate() {
             (scales[i], mins[i]) = SEARCH.find(values, &values.map(f32::abs));
         }
-        let (scale, scales) = under_one(&scales, 15);
-        let (min, mins) = under_one(&mins, 15);
-        for i in 0..16 {
-            bytes[i] = scales[i] | mins[i] << 4;
-        }
-        put_half(bytes, 80, scale);
-        put_half(bytes, 82, min);
-        let codes = codes(values, &Self::groups(bytes), SEARCH.levels);
-        pack::<2, 32>(&codes, &mut bytes[16..80]);
+        let shared = under_two(&scales, &mins, 15);
+        Self::assemble(&shared, &codes(values, &shared.groups(), SEARCH.levels), bytes);
     }
 }

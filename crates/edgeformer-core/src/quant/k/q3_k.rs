@@ -1,6 +1,6 @@
 use super::{scales, search};
 use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
-use crate::quant::block::{Block, Group, extreme};
+use crate::quant::block::{Block, Shared, extreme};
 
 /// 256 codes of 3 bits in -4..4, in groups of 16 with 6-bit scales.
 ///
@@ -44,9 +44,16 @@ impl Block<256, 110, 16> for Q3K {
         std::array::from_fn(|i| (low[i] | high[i] << 2).cast_signed() - 4)
     }
 
-    fn groups(bytes: &[u8; 110]) -> [Group; 16] {
-        let scale = half_at(bytes, 108);
-        Self::scales(bytes).map(|code| Group::symmetric(scale * f32::from(code)))
+    fn shared(bytes: &[u8; 110]) -> Shared<16> {
+        Shared::symmetric(half_at(bytes, 108), Self::scales(bytes))
+    }
+
+    fn assemble(shared: &Shared<16>, codes: &[i8; 256], bytes: &mut [u8; 110]) {
+        put_half(bytes, 108, shared.scale);
+        Self::put_scales(&shared.scales, bytes);
+        let codes = codes.map(|code| (code + 4).cast_unsigned());
+        pack::<2, 32>(&codes, &mut bytes[32..96]);
+        pack::<1, 32>(&codes.map(|code| code >> 2), &mut bytes[..32]);
     }
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 110]) {
@@ -54,15 +61,10 @@ impl Block<256, 110, 16> for Q3K {
         let ideal: [f32; 16] = std::array::from_fn(|i| search::scale_of_few(&groups[i], 4.0));
         let shared = scales::shared(extreme(&ideal), -32.0);
         let inverse_shared = inverse(shared);
-        put_half(bytes, 108, shared);
-        Self::put_scales(
-            &ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8),
-            bytes,
-        );
-        let inverses = Self::groups(bytes).map(|group| inverse(group.scale));
-        let codes: [u8; 256] =
-            std::array::from_fn(|i| (nearest(values[i] * inverses[i / 16], -4.0, 3.0) + 4.0) as u8);
-        pack::<2, 32>(&codes, &mut bytes[32..96]);
-        pack::<1, 32>(&codes.map(|code| code >> 2), &mut bytes[..32]);
+        let scales = ideal.map(|scale| nearest(scale * inverse_shared, -32.0, 31.0) as i8);
+        let shared = Shared::symmetric(shared, scales);
+        let inverses = shared.groups().map(|group| inverse(group.scale));
+        let codes = std::array::from_fn(|i| nearest(values[i] * inverses[i / 16], -4.0, 3.0) as i8);
+        Self::assemble(&shared, &codes, bytes);
     }
 }

@@ -1,7 +1,7 @@
 use super::scales;
 use super::search::Asymmetric;
 use crate::quant::bits::{pack, unpack};
-use crate::quant::block::{Block, Group};
+use crate::quant::block::{Block, Shared};
 
 /// 256 codes of 4 bits in groups of 32, with 6-bit scales and minima.
 ///
@@ -35,14 +35,19 @@ impl Block<256, 144, 8> for Q4K {
         codes.map(u8::cast_signed)
     }
 
-    fn groups(bytes: &[u8; 144]) -> [Group; 8] {
-        scales::groups(header(bytes))
+    fn shared(bytes: &[u8; 144]) -> Shared<8> {
+        scales::take_shared(header(bytes))
+    }
+
+    fn assemble(shared: &Shared<8>, codes: &[i8; 256], bytes: &mut [u8; 144]) {
+        let (header, packed) = bytes.split_first_chunk_mut().expect("144 bytes are more than 16");
+        scales::put_shared(shared, header);
+        pack::<4, 32>(&codes.map(i8::cast_unsigned), packed);
     }
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 144]) {
-        let (header, packed) = bytes.split_first_chunk_mut().expect("144 bytes are more than 16");
-        let codes = scales::encode(values, &SEARCH, header);
-        pack::<4, 32>(&codes, packed);
+        let (shared, codes) = scales::encode(values, &SEARCH);
+        Self::assemble(&shared, &codes, bytes);
     }
 }
 

@@ -1,7 +1,7 @@
 use super::scales;
 use super::search::Asymmetric;
 use crate::quant::bits::{pack, unpack};
-use crate::quant::block::{Block, Group};
+use crate::quant::block::{Block, Shared};
 
 /// 256 codes of 5 bits in groups of 32, with 6-bit scales and minima.
 ///
@@ -35,16 +35,22 @@ impl Block<256, 176, 8> for Q5K {
         std::array::from_fn(|i| (low[i] | high[i] << 4).cast_signed())
     }
 
-    fn groups(bytes: &[u8; 176]) -> [Group; 8] {
-        scales::groups(header(bytes))
+    fn shared(bytes: &[u8; 176]) -> Shared<8> {
+        scales::take_shared(header(bytes))
     }
 
-    fn encode(values: &[f32; 256], bytes: &mut [u8; 176]) {
+    fn assemble(shared: &Shared<8>, codes: &[i8; 256], bytes: &mut [u8; 176]) {
         let (header, packed) = bytes.split_first_chunk_mut().expect("176 bytes are more than 16");
-        let codes = scales::encode(values, &SEARCH, header);
+        scales::put_shared(shared, header);
+        let codes = codes.map(i8::cast_unsigned);
         let (high, low) = packed.split_at_mut(32);
         pack::<1, 32>(&codes.map(|code| code >> 4), high);
         pack::<4, 32>(&codes, low);
+    }
+
+    fn encode(values: &[f32; 256], bytes: &mut [u8; 176]) {
+        let (shared, codes) = scales::encode(values, &SEARCH);
+        Self::assemble(&shared, &codes, bytes);
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{scales, search};
 use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
-use crate::quant::block::{Block, Group, extreme};
+use crate::quant::block::{Block, Shared, extreme};
 
 /// 256 codes of 6 bits in -32..32, in groups of 16 with 8-bit scales.
 ///
@@ -31,9 +31,16 @@ impl Block<256, 210, 16> for Q6K {
         std::array::from_fn(|i| (low[i] | high[i] << 4).cast_signed() - 32)
     }
 
-    fn groups(bytes: &[u8; 210]) -> [Group; 16] {
-        let scale = half_at(bytes, 208);
-        Self::scales(bytes).map(|code| Group::symmetric(scale * f32::from(code)))
+    fn shared(bytes: &[u8; 210]) -> Shared<16> {
+        Shared::symmetric(half_at(bytes, 208), Self::scales(bytes))
+    }
+
+    fn assemble(shared: &Shared<16>, codes: &[i8; 256], bytes: &mut [u8; 210]) {
+        put_half(bytes, 208, shared.scale);
+        bytes[192..208].copy_from_slice(&shared.scales.map(i8::cast_unsigned));
+        let codes = codes.map(|code| (code + 32).cast_unsigned());
+        pack::<4, 64>(&codes, &mut bytes[..128]);
+        pack::<2, 32>(&codes.map(|code| code >> 4), &mut bytes[128..192]);
     }
 
     fn encode(values: &[f32; 256], bytes: &mut [u8; 210]) {
@@ -43,14 +50,10 @@ impl Block<256, 210, 16> for Q6K {
             std::array::from_fn(|i| search::scale(&groups[i], search::around(32.0), code));
         let shared = scales::shared(extreme(&ideal), -128.0);
         let inverse_shared = inverse(shared);
-        put_half(bytes, 208, shared);
-        for (byte, scale) in bytes[192..208].iter_mut().zip(ideal) {
-            *byte = (nearest(scale * inverse_shared, -128.0, 127.0) as i8).cast_unsigned();
-        }
-        let inverses = Self::groups(bytes).map(|group| inverse(group.scale));
-        let codes: [u8; 256] =
-            std::array::from_fn(|i| (code(values[i] * inverses[i / 16]) + 32.0) as u8);
-        pack::<4, 64>(&codes, &mut bytes[..128]);
-        pack::<2, 32>(&codes.map(|code| code >> 4), &mut bytes[128..192]);
+        let scales = ideal.map(|scale| nearest(scale * inverse_shared, -128.0, 127.0) as i8);
+        let shared = Shared::symmetric(shared, scales);
+        let inverses = shared.groups().map(|group| inverse(group.scale));
+        let codes = std::array::from_fn(|i| code(values[i] * inverses[i / 16]) as i8);
+        Self::assemble(&shared, &codes, bytes);
     }
 }

@@ -4,7 +4,7 @@ use half::f16;
 
 use super::search::Asymmetric;
 use crate::quant::bits::{half_at, inverse, nearest, put_half, storable};
-use crate::quant::block::Group;
+use crate::quant::block::{Group, Shared};
 
 /// Takes the eight scales and the eight minima out of their 12 bytes.
 ///
@@ -36,13 +36,21 @@ pub fn pack(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] {
 }
 
 /// Scales and minima of a Q4_K or Q5_K block: two halves, then 12 packed bytes.
-pub fn groups(header: &[u8; 16]) -> [Group; 8] {
-    let (scale, min) = (half_at(header, 0), half_at(header, 2));
+pub fn take_shared(header: &[u8; 16]) -> Shared<8> {
     let (scales, mins) = unpack(packed(header));
-    std::array::from_fn(|i| Group {
-        scale: scale * f32::from(scales[i]),
-        min: min * f32::from(mins[i]),
-    })
+    Shared {
+        scale: half_at(header, 0),
+        min: half_at(header, 2),
+        scales: scales.map(u8::cast_signed),
+        mins,
+    }
+}
+
+/// The inverse of [`take_shared`].
+pub fn put_shared(shared: &Shared<8>, header: &mut [u8; 16]) {
+    put_half(header, 0, shared.scale);
+    put_half(header, 2, shared.min);
+    header[4..].copy_from_slice(&pack(&shared.scales.map(i8::cast_unsigned), &shared.mins));
 }
 
 /// The packed bytes behind the two halves.
@@ -50,8 +58,8 @@ pub fn packed(header: &[u8; 16]) -> &[u8; 12] {
     header[4..].first_chunk().expect("16 - 4 bytes are 12")
 }
 
-/// Chooses scales and minima of eight groups of 32 values and writes them; returns the codes.
-pub fn encode(values: &[f32; 256], search: &Asymmetric, header: &mut [u8; 16]) -> [u8; 256] {
+/// Chooses scales and minima of eight groups of 32 values, and the codes.
+pub fn encode(values: &[f32; 256], search: &Asymmetric) -> (Shared<8>, [i8; 256]) {
     let mut scales = [0.0; 8];
     let mut mins = [0.0; 8];
     for (i, values) in values.as_chunks::<32>().0.iter().enumerate() {
@@ -59,12 +67,8 @@ pub fn encode(values: &[f32; 256], search: &Asymmetric, header: &mut [u8; 16]) -
         let weights = values.map(|value| mean_square.sqrt() + value.abs());
         (scales[i], mins[i]) = search.find(values, &weights);
     }
-    let (scale, scales) = under_one(&scales, 63);
-    let (min, mins) = under_one(&mins, 63);
-    put_half(header, 0, scale);
-    put_half(header, 2, min);
-    header[4..].copy_from_slice(&pack(&scales, &mins));
-    codes(values, &groups(header), search.levels)
+    let shared = under_two(&scales, &mins, 63);
+    (shared, codes(values, &shared.groups(), search.levels))
 }
 
 /// The codes nearest to the values under groups as they are stored.
@@ -72,18 +76,23 @@ pub fn codes<const GROUPS: usize>(
     values: &[f32; 256],
     groups: &[Group; GROUPS],
     levels: u8,
-) -> [u8; 256] {
+) -> [i8; 256] {
     let size = 256 / GROUPS;
     let inverses = groups.map(|group| inverse(group.scale));
     std::array::from_fn(|i| {
         let group = i / size;
-        nearest((values[i] + groups[group].min) * inverses[group], 0.0, f32::from(levels)) as u8
+        nearest((values[i] + groups[group].min) * inverses[group], 0.0, f32::from(levels)) as i8
     })
 }
 
-/// One scale over scales that are not negative, as a half holds it, and their codes up to
-/// `levels`.
-pub fn under_one<const N: usize>(scales: &[f32; N], levels: u8) -> (f32, [u8; N]) {
+/// Scales and minima that are not negative, each as codes up to `levels` under one half.
+pub fn under_two<const N: usize>(scales: &[f32; N], mins: &[f32; N], levels: u8) -> Shared<N> {
+    let (scale, scales) = under_one(scales, levels);
+    let (min, mins) = under_one(mins, levels);
+    Shared { scale, min, scales: scales.map(u8::cast_signed), mins }
+}
+
+fn under_one<const N: usize>(scales: &[f32; N], levels: u8) -> (f32, [u8; N]) {
     let largest = scales.iter().fold(0.0f32, |largest, &scale| largest.max(scale));
     let shared = shared(largest, f32::from(levels));
     let inverse = inverse(shared);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::quant::block::range;
+use crate::quant::{Block, Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
@@ -44,6 +45,22 @@ proptest! {
     }
 
     #[test]
+    fn a_block_is_assembled_of_what_was_read(bytes in prop::collection::vec(any::<u8>(), 210)) {
+        reassembles::<Q8_0, _, _, _>(&bytes)?;
+        reassembles::<Q4_0, _, _, _>(&bytes)?;
+        reassembles::<Q4_1, _, _, _>(&bytes)?;
+        reassembles::<Q5_0, _, _, _>(&bytes)?;
+        reassembles::<Q5_1, _, _, _>(&bytes)?;
+        reassembles::<Q2K, _, _, _>(&bytes)?;
+        reassembles::<Q3K, _, _, _>(&bytes)?;
+        reassembles::<Q4K, _, _, _>(&bytes)?;
+        reassembles::<Q5K, _, _, _>(&bytes)?;
+        reassembles::<Q6K, _, _, _>(&bytes)?;
+        reassembles::<Iq4Nl, _, _, _>(&bytes)?;
+        reassembles::<Iq4Xs, _, _, _>(&bytes)?;
+    }
+
+    #[test]
     fn any_values_encode(bits in prop::collection::vec(any::<u32>(), 256)) {
         let values: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
         for (format, ..) in BOUNDS {
@@ -59,6 +76,22 @@ proptest! {
         crate::quant::bits::unpack::<4, 32>(&packed, &mut unpacked);
         prop_assert_eq!(&unpacked[..], &codes[..]);
     }
+}
+
+/// Bytes of any kind, but that their halves are finite: infinities are not put back.
+fn reassembles<B, const LEN: usize, const BYTES: usize, const GROUPS: usize>(
+    bytes: &[u8],
+) -> Result<(), TestCaseError>
+where
+    B: Block<LEN, BYTES, GROUPS>,
+{
+    let bytes: &[u8; BYTES] = bytes.first_chunk().expect("the longest block has 210 bytes");
+    let shared = B::shared(bytes);
+    prop_assume!(shared.scale.is_finite() && shared.min.is_finite());
+    let mut again = [0xAA; BYTES];
+    B::assemble(&shared, &B::codes(bytes), &mut again);
+    prop_assert_eq!(&again, bytes);
+    Ok(())
 }
 
 /// A block of 256 values: spread evenly, all of one sign, sparse, or with one outlier.

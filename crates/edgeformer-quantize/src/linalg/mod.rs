@@ -1,0 +1,7 @@
+//! Statistics of inputs, and the factors of them that rounding needs.
+
+mod factor;
+mod hessian;
+
+pub(crate) use factor::Factor;
+pub use hessian::Hessian;
