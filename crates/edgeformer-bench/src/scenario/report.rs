@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{EngineUnderTest, Estimate, Log, Rules, SampleShape, drive, estimate};
 use crate::output::{Table, short};
-use crate::spread::quantile;
 use crate::subject::{ModelRecord, Subject};
 use crate::{Machine, ModelChoice, Progress, Result, Spread};
+use edgeformer::evaluate::quantile;
 
 /// A scenario to run.
 #[derive(Debug, Clone, PartialEq)]

@@ -46,3 +46,6 @@ pub use run::Control;
 pub use statistics::{Interval, Moments, quantile, wilson};
 pub use subject::{Activations, Subject, read_text, text_windows};
 pub use windows::{Cut, Window, Windows};
+#[cfg(test)]
+#[cfg(all(feature = "embedded-model", feature = "cpu"))]
+mod tests;
