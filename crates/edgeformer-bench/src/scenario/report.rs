@@ -1,12 +1,12 @@
 use std::fmt::Write;
 
+use edgeformer::evaluate::quantile;
 use serde::{Deserialize, Serialize};
 
 use super::{EngineUnderTest, Estimate, Log, Rules, SampleShape, drive, estimate};
 use crate::output::{Table, short};
 use crate::subject::{ModelRecord, Subject};
 use crate::{Machine, ModelChoice, Progress, Result, Spread};
-use edgeformer::evaluate::quantile;
 
 /// A scenario to run.
 #[derive(Debug, Clone, PartialEq)]

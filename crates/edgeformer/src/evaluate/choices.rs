@@ -43,16 +43,21 @@ impl MultipleChoice {
     }
 }
 
-/// Asks a model all questions. The beginning of a question is read once; its ends fork from it.
+/// Asks a model all questions. The beginning of a question is read once; its ends fork from it, one
+/// at a time: the session needs room for two sequences.
 ///
 /// # Errors
-/// If a question does not fit the context, the session refuses a step, the model computes nonsense,
+/// If it has none, a question does not fit the context, the session refuses a step, the model computes nonsense,
 /// the saved state is of another run, or the run was stopped ([`Error::Interrupted`]).
 pub fn answer(
     subject: &Subject,
     questions: &[Question],
     control: &Control<'_>,
 ) -> Result<MultipleChoice> {
+    if subject.session.sequences < 2 {
+        let problem = "questions take a session of two sequences: a beginning and one of its ends";
+        return Err(Error::Request(problem.into()));
+    }
     let texts = questions.iter().flat_map(|question| {
         std::iter::once(&question.context).chain(&question.choices).map(String::as_str)
     });

@@ -1,5 +1,6 @@
 //! Images and the classes that are on them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -84,26 +85,21 @@ pub fn read_labels(path: &Path, folder: &Path) -> Result<Vec<Labelled>> {
 }
 
 fn parse(text: &str) -> Result<Vec<(String, Label)>, String> {
+    let by_file: Result<BTreeMap<String, Entry>, _> = serde_json::from_str(text);
+    if let Some(by_file) = by_file.ok().filter(|by_file| !by_file.contains_key("image")) {
+        let label = |entry| match entry {
+            Entry::Label(label) | Entry::Class { class: label } => label,
+        };
+        return Ok(by_file.into_iter().map(|(image, entry)| (image, label(entry))).collect());
+    }
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let lines: Result<Vec<_>, String> = lines
+    lines
         .map(|(number, line)| {
             let line: Line =
                 serde_json::from_str(line).map_err(|error| format!("line {number}: {error}"))?;
             Ok((line.image, line.label))
         })
-        .collect();
-    let by_file: Result<std::collections::BTreeMap<String, Entry>, _> = serde_json::from_str(text);
-    match (lines, by_file) {
-        (Ok(lines), _) => Ok(lines),
-        (Err(_), Ok(by_file)) => Ok(by_file
-            .into_iter()
-            .map(|(image, entry)| match entry {
-                Entry::Label(label) | Entry::Class { class: label } => (image, label),
-            })
-            .collect()),
-        // A text of several lines that do not parse is taken for what its first line looks like.
-        (Err(problem), Err(_)) => Err(problem),
-    }
+        .collect()
 }
 
 /// The images of a folder, by name.

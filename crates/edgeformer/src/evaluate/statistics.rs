@@ -44,7 +44,10 @@ pub fn wilson(hits: u64, count: u64) -> Interval {
     let middle = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let spread = (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
     let reach = NORMAL_95 / (1.0 + z2 / n) * spread;
-    Interval { low: (middle - reach).max(0.0), high: (middle + reach).min(1.0) }
+    // At both ends rounding would leave a hair.
+    let low = if hits == 0 { 0.0 } else { (middle - reach).max(0.0) };
+    let high = if hits == count { 1.0 } else { (middle + reach).min(1.0) };
+    Interval { low, high }
 }
 
 /// Number, sum and sum of squares of values that come one by one.

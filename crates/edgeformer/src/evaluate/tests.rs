@@ -143,7 +143,8 @@ fn an_interrupted_run_ends_with_the_same_bits() {
 
 #[test]
 fn choices_are_scored_as_whole_texts_are() {
-    let subject = embedded(64);
+    let two = EngineOptions { sequences: 2, ..options(64) };
+    let subject = Subject::open(&ModelSource::Embedded, &two, Activations::AsUsual).unwrap();
     let questions = [
         ("KING RICHARD III:\nMy lord, the", ["king", "zebra stood upon", "of"]),
         ("First Citizen:\nBefore we proceed any further, hear me", ["speak.", "x", "To be"]),
