@@ -40,12 +40,10 @@ mod progress;
 mod quality;
 mod spread;
 mod subject;
-mod text;
 
 pub use error::{Error, Result};
 pub use machine::Machine;
 pub use progress::Progress;
-pub use quality::{Quality, Scores, quality};
+pub use quality::{Quality, quality};
 pub use spread::Spread;
 pub use subject::{ModelChoice, ModelRecord, Subject, packed_warning};
-pub use text::Windows;

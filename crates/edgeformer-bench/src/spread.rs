@@ -30,18 +30,9 @@ impl Spread {
     }
 }
 
-/// The value below which a share of all values lies (nearest rank); `None` of no values.
-pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn medians_lie_in_the_middle() {
@@ -50,25 +41,5 @@ mod tests {
         let even = Spread::of(&[4.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!((even.median, even.least, even.most, even.count), (2.5, 1.0, 4.0, 4));
         assert_eq!(even.relative(), 0.6);
-    }
-
-    #[test]
-    fn quantiles_are_values_of_that_rank() {
-        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
-        assert_eq!(quantile(&values, 0.99), Some(198.0));
-        assert_eq!(quantile(&values, 1.0), Some(200.0));
-        assert_eq!(quantile(&values, 0.0), Some(1.0));
-        assert_eq!(quantile(&[], 0.5), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_more_than_the_rest_lies_above_a_quantile(
-            values in prop::collection::vec(-1e3..1e3f64, 1..60), share in 0.0..=1.0f64,
-        ) {
-            let at = quantile(&values, share).unwrap();
-            let above = values.iter().filter(|&&value| value > at).count() as f64;
-            prop_assert!(above <= (1.0 - share) * values.len() as f64 + 1e-9);
-        }
     }
 }

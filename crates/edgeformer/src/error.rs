@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::BudgetSource;
 
@@ -72,6 +72,24 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of an evaluation that cannot be read or written: a text, labels, questions, a state.
+    #[error("{}: {problem}", path.display())]
+    EvaluationFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An evaluation was stopped before its end.
+    #[error("{}", interrupted(*done, *all, state.as_deref()))]
+    Interrupted {
+        /// Windows, questions, texts or images that were done.
+        done: usize,
+        /// How many there are.
+        all: usize,
+        /// The file to go on from.
+        state: Option<PathBuf>,
+    },
     /// The model computes nonsense.
     #[error("{0}")]
     Generation(String),
@@ -107,4 +125,16 @@ fn over_budget(
     format!(
         "a context of {context} tokens takes {needed} bytes{beside}, {over} more than the memory budget of {budget}: {remedy}{raise}"
     )
+}
+
+fn interrupted(done: usize, all: usize, state: Option<&Path>) -> String {
+    match state {
+        Some(state) => format!(
+            "stopped after {done} of {all}: the same command with --resume {} goes on from there",
+            state.display()
+        ),
+        None => format!(
+            "stopped after {done} of {all}, nothing is kept: name a file with --resume to go on another time"
+        ),
+    }
 }

@@ -41,6 +41,7 @@ mod plan;
 mod registry;
 mod source;
 
+pub mod evaluate;
 pub mod tuning;
 pub mod window_tuning;
 

@@ -1,5 +1,6 @@
 //! What a way to keep the past does to what the model says.
 
+use edgeformer::evaluate::Windows;
 use serde::{Deserialize, Serialize};
 
 use edgeformer_core::SessionOptions;
@@ -7,7 +8,7 @@ use edgeformer_core::SessionOptions;
 use super::{Configuration, session_of};
 use crate::quality::sized;
 use crate::subject::{ModelChoice, Subject};
-use crate::{Error, Quality, Result, Windows, quality};
+use crate::{Error, Quality, Result, quality};
 
 /// Compares one configuration with the baseline on a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

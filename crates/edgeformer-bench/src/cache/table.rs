@@ -128,10 +128,11 @@ fn failures(report: &CacheReport) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Machine;
     use crate::cache::{Configuration, Speed, TextFacts};
     use crate::output::Report;
     use crate::subject::ModelRecord;
-    use crate::{Machine, Scores};
+    use edgeformer::evaluate::Divergence;
     use edgeformer_core::{CacheUsage, Footprint};
 
     fn speed(prefill: f64, decode: f64, resident: u64) -> Speed {
@@ -148,13 +149,13 @@ mod tests {
     fn row(name: &str, runs: &[Speed], baseline: &[Speed], scores: &[f32]) -> Row {
         let mut figures = DepthFigures::of(4096, runs).unwrap();
         figures.compare(runs, baseline);
-        let mut quality = Scores::default();
+        let mut quality = Divergence::default();
         quality.add(&[1.0, 0.0, 0.0], scores, 0).unwrap();
         Row {
             name: name.into(),
             configuration: name.parse().unwrap(),
             depths: vec![Outcome::Measured(figures)],
-            texts: vec![Outcome::Measured(quality.finish().unwrap())],
+            texts: vec![Outcome::Measured(Quality::of(&quality).unwrap())],
         }
     }
 

@@ -4,15 +4,12 @@ mod score;
 
 use std::sync::Arc;
 
-use edgeformer_core::{
-    Input, Outputs, Program, SequenceId, Session, SessionOptions, Span, Step, Want,
-};
+use edgeformer::evaluate::{Divergence, Reader, Windows, diverge};
+use edgeformer_core::{Program, SessionOptions};
 
-use crate::text::Windows;
-use crate::{Error, Result};
+use crate::Result;
 
-pub(crate) use score::LogSoftmax;
-pub use score::{Quality, Scores};
+pub use score::Quality;
 
 /// Rows of logits that are held at a time, of each of the two sessions.
 const ROWS: usize = 32;
@@ -31,63 +28,17 @@ pub fn quality(
     candidate: &SessionOptions,
     windows: &Windows,
 ) -> Result<Quality> {
-    let open = |options: &SessionOptions| program.clone().open(&sized(options, windows.context()));
-    let mut baseline = Reader::new(open(baseline)?);
-    let mut candidate = Reader::new(open(candidate)?);
-    let mut scores = Scores::default();
+    let open = |options| Reader::open(program, &sized(options, windows.context()));
+    let (mut baseline, mut candidate) = (open(baseline)?, open(candidate)?);
+    let mut all = Divergence::default();
     for window in windows.iter() {
-        let unscored = windows.unscored();
-        baseline.begin(&window[..unscored])?;
-        candidate.begin(&window[..unscored])?;
-        // The last token has no successor in the window.
-        let scored = &window[unscored..window.len() - 1];
-        for (start, tokens) in (unscored..).step_by(ROWS).zip(scored.chunks(ROWS)) {
-            baseline.read(tokens, Want::All)?;
-            candidate.read(tokens, Want::All)?;
-            let next = &window[start + 1..][..tokens.len()];
-            let rows = baseline.outputs.rows().iter().zip(candidate.outputs.rows().iter());
-            for ((baseline, candidate), &next) in rows.zip(next) {
-                scores.add(baseline, candidate, next)?;
-            }
-        }
+        all.merge(&diverge(&mut baseline, &mut candidate, &window)?);
     }
-    scores.finish()
+    Quality::of(&all)
 }
 
 /// The session's options for windows of `context` tokens.
 pub(crate) fn sized(options: &SessionOptions, context: usize) -> SessionOptions {
     let chunk = ROWS.min(context);
     SessionOptions { context, sequences: 1, chunk, output_rows: chunk, ..options.clone() }
-}
-
-/// A session that reads one text after the other.
-struct Reader {
-    session: Box<dyn Session>,
-    sequence: Option<SequenceId>,
-    outputs: Outputs,
-}
-
-impl Reader {
-    fn new(session: Box<dyn Session>) -> Self {
-        Self { session, sequence: None, outputs: Outputs::default() }
-    }
-
-    /// Forgets the text before and reads the context of the next one: a prompt, whose last row is
-    /// wanted as a prompt's is.
-    fn begin(&mut self, context: &[u32]) -> Result<()> {
-        if let Some(sequence) = self.sequence.take() {
-            self.session.cache().remove(sequence);
-        }
-        self.sequence = Some(self.session.cache().create()?);
-        let (body, last) = context.split_at((context.len() - 1) / ROWS * ROWS);
-        body.chunks(ROWS).try_for_each(|tokens| self.read(tokens, Want::Nothing))?;
-        self.read(last, Want::Last)
-    }
-
-    fn read(&mut self, tokens: &[u32], want: Want) -> Result<()> {
-        let nothing = || Error::Request("a text is read before it has begun".into());
-        let sequence = self.sequence.ok_or_else(nothing)?;
-        let span = Span { sequence, input: Input::Tokens(tokens), want };
-        Ok(self.session.run(&Step { spans: &[span] }, &mut self.outputs)?)
-    }
 }

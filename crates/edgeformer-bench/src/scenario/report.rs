@@ -1,10 +1,10 @@
 use std::fmt::Write;
 
+use edgeformer::evaluate::quantile;
 use serde::{Deserialize, Serialize};
 
 use super::{EngineUnderTest, Estimate, Log, Rules, SampleShape, drive, estimate};
 use crate::output::{Table, short};
-use crate::spread::quantile;
 use crate::subject::{ModelRecord, Subject};
 use crate::{Machine, ModelChoice, Progress, Result, Spread};
 

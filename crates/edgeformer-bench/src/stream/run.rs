@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use edgeformer::evaluate::LogSoftmax;
 use edgeformer_core::{
     Error as CoreError, Input, Outputs, Program, SessionOptions, Span, Step, Want,
 };
 
 use super::Policy;
 use super::report::{PolicyFigures, Refusal, Slice, StreamReport};
-use crate::quality::LogSoftmax;
 use crate::subject::{ModelChoice, Subject, text_name};
 use crate::{Error, Machine, Progress, Result};
 

@@ -3,6 +3,7 @@
 
 mod budget;
 mod cache;
+mod eval;
 mod packed;
 mod prompt_cache;
 mod speculation;

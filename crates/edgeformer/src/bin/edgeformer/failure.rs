@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use crate::interrupt;
+
 /// Why a command stops.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -37,12 +39,20 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::from(if failure.is_usage() { 2 } else { 1 })
+            ExitCode::from(failure.code())
         }
     }
 }
 
 impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Engine(edgeformer::Error::Interrupted { .. }) => interrupt::INTERRUPTED,
+            failure if failure.is_usage() => 2,
+            _ => 1,
+        }
+    }
+
     /// Whether the command was asked wrongly: settings that cannot be, or contradict each other.
     fn is_usage(&self) -> bool {
         let setting = |error: &edgeformer::Error| {

@@ -1,4 +1,4 @@
-//! Ctrl-C: stops an answer while one is written, the program otherwise.
+//! Ctrl-C: stops an answer or an evaluation that runs, the program otherwise.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ static ANSWERING: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Exit code of a program that Ctrl-C ended, as shells count.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Takes over Ctrl-C.
 pub fn install() -> Result<(), ctrlc::Error> {
@@ -14,12 +14,12 @@ pub fn install() -> Result<(), ctrlc::Error> {
         if ANSWERING.load(Ordering::SeqCst) {
             STOPPED.store(true, Ordering::SeqCst);
         } else {
-            std::process::exit(INTERRUPTED);
+            std::process::exit(INTERRUPTED.into());
         }
     })
 }
 
-/// Exists while an answer is written.
+/// Exists while an answer is written, or something is measured.
 pub struct Answering;
 
 impl Answering {

@@ -6,6 +6,7 @@ mod chat;
 mod classify;
 mod devices;
 mod embed;
+mod eval;
 mod failure;
 mod generate;
 mod inspect;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Pack(command) => pack::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
+        Command::Eval(command) => eval::run(command),
     };
     failure::exit_code(result)
 }

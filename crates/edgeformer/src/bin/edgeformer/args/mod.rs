@@ -2,11 +2,13 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
+//! - `eval`: what each measure of `eval` takes
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
 
 mod cache;
 mod commands;
+mod eval;
 mod model;
 mod sampling;
 mod speculation;
@@ -19,6 +21,7 @@ pub use commands::{
     Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Pack, Plan, Tune,
     TuneWindow,
 };
+pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 pub use model::ModelArgs;
 pub use sampling::SamplingArgs;
 pub use speculation::SpeculationArgs;
@@ -55,6 +58,8 @@ pub enum Command {
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window
     TuneWindow(TuneWindow),
+    /// Measure a model: perplexity, divergence from a reference, accuracy
+    Eval(Eval),
 }
 
 #[cfg(test)]

@@ -34,6 +34,12 @@ pub fn latent_form(text: &str) -> Result<LatentForm, String> {
     text.parse().map_err(problem)
 }
 
+/// A number of things: at least one.
+pub fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("{text:?} is no number of things: write 1 or more"))
+}
+
 /// A share of a whole: more than 0, at most 1.
 pub fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
