@@ -15,6 +15,9 @@ pub enum Error {
     /// A graph, backend, cache or setting refuses.
     #[error(transparent)]
     Core(#[from] edgeformer_core::Error),
+    /// A model cannot be quantized or converted.
+    #[error(transparent)]
+    Quantize(#[from] edgeformer_quantize::Error),
     /// The request does not fit the model: an encoder asked for text, an empty prompt.
     #[error("{0}")]
     Request(String),

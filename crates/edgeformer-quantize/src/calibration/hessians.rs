@@ -1,7 +1,6 @@
 //! Hessians on disk: a folder with a file for each input that weights share.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use edgeformer_models::atomic::write_atomically;

@@ -18,7 +18,7 @@ use crate::calibration::{Hessians, Imatrix};
 use crate::rounding::Method;
 use crate::{Error, Result};
 
-pub use recipe::{FallBack, Recipe};
+pub use recipe::{Choice, Recipe};
 pub use report::{Report, TensorReport};
 pub use tensor::{Rounded, round};
 
@@ -64,13 +64,13 @@ pub fn quantize(
     checkpoint.set("general.quantization_version", QUANTIZATION_VERSION);
     checkpoint.set("general.file_type", recipe.file_type());
     recipe::describe(&mut checkpoint, options);
+    // The writer's closures may fail as files do, not as tensors do: this keeps why.
+    let failed = Mutex::new(None);
+    let done = Mutex::new(Vec::new());
     let mut writer = GgufWriter::new();
     for (key, value) in &checkpoint.metadata {
         writer.metadata(key.as_str(), value.clone());
     }
-    // The writer's closures may fail as files do, not as tensors do: this keeps why.
-    let failed = Mutex::new(None);
-    let done = Mutex::new(Vec::new());
     let all: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
     let mut before = 0;
     for tensor in &checkpoint.tensors {

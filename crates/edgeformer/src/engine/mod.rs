@@ -28,6 +28,7 @@ pub use conversation::Conversation;
 pub use evaluate::Evaluation;
 pub use generate::{GenerateOptions, Prompt};
 pub use handle::Engine;
+pub(crate) use sample::Random;
 pub use sample::{Dry, Penalties, SamplingOptions};
 pub(crate) use speculate::DraftPlan;
 pub use speculate::{Guesses, Speculation};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use edgeformer_core::{
-    Input, Outputs, Program, Rows, SequenceId, Session, SessionOptions, Span, Step, Want,
+    Input, InputObserver, Outputs, Program, Rows, SequenceId, Session, SessionOptions, Span, Step, Want,
 };
 
 use super::{Divergence, Window};
@@ -63,6 +63,14 @@ impl Reader {
     /// The logits of the last step.
     pub fn logits(&self) -> Rows<'_> {
         self.outputs.rows()
+    }
+
+    /// Shows an observer what every following step multiplies with weights.
+    ///
+    /// # Errors
+    /// If the backend cannot show it.
+    pub fn observe(&mut self, observer: InputObserver) -> Result<()> {
+        Ok(self.session.observe_inputs(Some(observer))?)
     }
 
     /// Tokens whose logits can be had in one step.

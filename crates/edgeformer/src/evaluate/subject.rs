@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use edgeformer_core::{Program, SessionOptions};
+use edgeformer_core::{Backend, CompileOptions, Model, Program, SessionOptions};
 use edgeformer_models::text::{AddSpecial, Tokenizer};
 use edgeformer_models::{ModelFile, OpenOptions};
 
@@ -39,6 +39,8 @@ pub struct Subject {
     file: ModelFile,
     name: String,
     identity: String,
+    backend: Arc<dyn Backend>,
+    compile: CompileOptions,
 }
 
 impl Subject {
@@ -75,10 +77,26 @@ impl Subject {
             warnings: chosen.packed_warning(&*program).into_iter().collect(),
             session: plan.session.clone(),
             name: source.to_string(),
+            backend: chosen.backend().clone(),
+            // What is packed beside a file is packed of that file alone.
+            compile: CompileOptions { packed: None, ..chosen.compile },
             program,
             plan,
             file,
         })
+    }
+
+    /// The model that was opened.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.file.model
+    }
+
+    /// Compiles a changed model of the same graph, as this one was compiled.
+    ///
+    /// # Errors
+    /// If the backend refuses it.
+    pub fn program_of(&self, model: Arc<Model>) -> Result<Arc<dyn Program>> {
+        Ok(self.backend.compile(model, &self.compile)?)
     }
 
     /// The tokens of a text, the one that the model begins texts with in front.

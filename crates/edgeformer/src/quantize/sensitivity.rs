@@ -83,8 +83,8 @@ pub fn sensitivities(
         };
         let mut changed = model.clone();
         changed.weights.insert(name.clone(), Weight::whole(probe.tensor.clone()));
-        let candidate = subject.with_model(Arc::new(changed))?;
-        let mut candidate = Reader::open(&candidate.program, &candidate.session)?;
+        let candidate = subject.program_of(Arc::new(changed))?;
+        let mut candidate = Reader::open(&candidate, &subject.session)?;
         let mut sum = Divergence::default();
         for window in windows.iter() {
             sum.merge(&diverge(&mut reference, &mut candidate, &window)?);

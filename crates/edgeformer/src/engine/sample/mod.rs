@@ -12,7 +12,7 @@ mod random;
 
 use crate::{Error, Result};
 pub use options::{Dry, Penalties, SamplingOptions};
-use random::Random;
+pub(crate) use random::Random;
 
 /// A token that may come next.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,416 @@
+//! From a model's files to a quantized file.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use edgeformer_core::Format;
+use edgeformer_models::checkpoint::Checkpoint;
+use edgeformer_quantize::allocate::allocate;
+use edgeformer_quantize::job::{self, Options, Recipe, Report};
+use edgeformer_quantize::mixture::Mixture;
+use edgeformer_quantize::rounding::{Gptq, Method, Objective};
+use edgeformer_quantize::transform::{self, AwqOptions, RotateOptions};
+
+use super::request::{MethodName, Quantized, Request, Size, Tried};
+use super::statistics::{Statistics, Texts};
+use super::{Sensitivity, Told, sensitivities};
+use crate::evaluate::{Activations, Control, Subject, Windows, compare};
+use crate::{EngineOptions, Error, ModelSource, Result};
+
+/// Windows that sensitivity is measured on, at most.
+const SENSITIVITY_WINDOWS: usize = 8;
+
+/// Quantizes a model into a GGUF file, which appears when it is complete.
+///
+/// Methods that need to run the model (to calibrate, to measure what tensors are worth, to judge)
+/// do so with `engine`'s options; its context is the length of windows.
+///
+/// # Errors
+/// If the model cannot be read, or run where that is needed; if a tensor cannot be quantized; if
+/// there is no room for the file, or one is there already.
+pub fn quantize(request: &Request, engine: &EngineOptions, told: Told<'_>) -> Result<Quantized> {
+    let started = Instant::now();
+    check(request)?;
+    let mut checkpoint = Checkpoint::open(&request.input)?;
+    if let Some(seed) = request.rotate {
+        transform::rotate(&mut checkpoint, &RotateOptions { seed, ..RotateOptions::default() })?;
+    }
+    let given = Statistics::given(request)?;
+    let measured = matches!(request.size, Size::BitsPerWeight(_)) || request.method == MethodName::Auto;
+    let mut run = Run { request, engine, told, checkpoint, folder: None };
+    let (report, calibrated_with, tried) = if measured || !given.suffice(request) {
+        run.with_model(given)?
+    } else {
+        let statistics = given.imatrix.is_some();
+        let name = statistics.then(|| request.imatrix.as_deref().map(told_path)).flatten();
+        (run.without_model(&given)?, name, Vec::new())
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Quantized { report, calibrated_with, tried, seconds })
+}
+
+fn told_path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn check(request: &Request) -> Result<()> {
+    let wrong = |problem: &str| Err(Error::Request(problem.to_owned()));
+    if request.output.exists() && !request.force {
+        let output = request.output.display();
+        return wrong(&format!("{output} is there already: name another file, or --force"));
+    }
+    if request.rotate.is_some() && (request.imatrix.is_some() || request.hessians.is_some()) {
+        return wrong("--rotate changes what weights read: leave --imatrix and --hessians out and name --text, or nothing");
+    }
+    if request.method == MethodName::Smooth && request.hessians.is_some() {
+        return wrong("smooth changes what weights read and takes no --hessians");
+    }
+    Ok(())
+}
+
+/// Quantizing under way.
+struct Run<'a> {
+    request: &'a Request,
+    engine: &'a EngineOptions,
+    told: Told<'a>,
+    checkpoint: Checkpoint,
+    /// Where what is not the result lies: beside it, and gone in the end.
+    folder: Option<tempfile::TempDir>,
+}
+
+/// What rounding is done with.
+struct Ingredients<'a> {
+    checkpoint: &'a Checkpoint,
+    statistics: &'a Statistics,
+    method: Method,
+}
+
+type Outcome = (Report, Option<String>, Vec<Tried>);
+
+impl Run<'_> {
+    /// Nothing has to be run: every tensor is read, rounded and written.
+    fn without_model(&mut self, statistics: &Statistics) -> Result<Report> {
+        let mixture = self.mixture()?;
+        let mut checkpoint = self.checkpoint.clone();
+        let mut statistics = Statistics {
+            imatrix: statistics.imatrix.clone(),
+            hessians: statistics.hessians.clone(),
+        };
+        let recipe = Recipe::mixture(&checkpoint, mixture, statistics.imatrix.is_some());
+        self.fold(&mut checkpoint, &mut statistics, &recipe)?;
+        let ingredients = Ingredients {
+            checkpoint: &checkpoint,
+            statistics: &statistics,
+            method: method(self.request.method, self.request.clip_search),
+        };
+        self.write(&ingredients, &recipe, &self.request.output)
+    }
+
+    fn mixture(&self) -> Result<Mixture> {
+        match self.request.size {
+            Size::Mixture(mixture) => Ok(mixture),
+            Size::BitsPerWeight(bits) => base_of(bits),
+        }
+    }
+
+    /// The scales of AWQ and SmoothQuant, where the method has them.
+    fn fold(
+        &self,
+        checkpoint: &mut Checkpoint,
+        statistics: &mut Statistics,
+        recipe: &Recipe,
+    ) -> Result<()> {
+        let Some(imatrix) = &mut statistics.imatrix else { return Ok(()) };
+        match self.request.method {
+            MethodName::Awq => {
+                let before = checkpoint.clone();
+                let round = |name: &str, rows: &[f32], columns: usize, importance: &[f32]| {
+                    let format = before.tensor(name).map_or(Format::Q4_0, |tensor| recipe.of(tensor).format);
+                    rounded(rows, columns, format, importance)
+                };
+                transform::awq(checkpoint, imatrix, &AwqOptions::default(), &round)?;
+            }
+            MethodName::Smooth => {
+                transform::smooth(checkpoint, imatrix, self.request.smooth_alpha)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        ingredients: &Ingredients<'_>,
+        recipe: &Recipe,
+        output: &Path,
+    ) -> Result<Report> {
+        let options = self.options(ingredients);
+        let told = self.told;
+        let progress = |tensor: &str, done: u64, all: u64| {
+            (told.progress)(&format!("quantizing {tensor}"), done, all);
+            match (told.stopped)() {
+                true => Err(std::io::Error::other("interrupted: nothing was written")),
+                false => Ok(()),
+            }
+        };
+        super::room::check(output, job::size(ingredients.checkpoint, recipe)?)?;
+        Ok(job::quantize(ingredients.checkpoint, recipe, &options, output, &progress)?)
+    }
+
+    fn options<'b>(&self, ingredients: &Ingredients<'b>) -> Options<'b> {
+        Options {
+            method: ingredients.method,
+            imatrix: ingredients.statistics.imatrix.as_ref(),
+            hessians: ingredients.statistics.hessians.as_ref(),
+            threads: self.engine.threads.unwrap_or_else(cores),
+            allow_requantize: self.request.allow_requantize,
+            allow_nonfinite: self.request.allow_nonfinite,
+        }
+    }
+
+    /// Runs the model: to calibrate, to measure sensitivity, to judge.
+    fn with_model(&mut self, given: Statistics) -> Result<Outcome> {
+        let source = self.runnable()?;
+        let subject = Subject::open(&ModelSource::Path(source), self.engine, Activations::AsUsual)?;
+        let texts = Texts::of(&subject, self.request, self.told)?;
+        let folder = self.folder()?.join("hessians");
+        let recorded = !given.suffice(self.request);
+        let statistics = match recorded {
+            true => given.record(&subject, &texts.calibration, &texts.name, self.request, &folder, self.told)?,
+            false => given,
+        };
+        let name = match (&self.request.imatrix, recorded) {
+            (Some(imatrix), false) => Some(told_path(imatrix)),
+            _ => Some(texts.name.clone()),
+        };
+        let (report, tried) = match self.request.method {
+            MethodName::Auto => self.best(&subject, &statistics, &texts.judged)?,
+            _ => (self.as_asked(&subject, statistics, &texts.judged)?, Vec::new()),
+        };
+        Ok((report, name, tried))
+    }
+
+    /// One method, the formats those of the mixture or of measured sensitivity.
+    fn as_asked(
+        &self,
+        subject: &Subject,
+        mut statistics: Statistics,
+        judged: &Windows,
+    ) -> Result<Report> {
+        let method = method(self.request.method, self.request.clip_search);
+        let recipe = {
+            let ingredients =
+                Ingredients { checkpoint: &self.checkpoint, statistics: &statistics, method };
+            self.recipe(subject, &ingredients, judged)?
+        };
+        let mut checkpoint = self.checkpoint.clone();
+        self.fold(&mut checkpoint, &mut statistics, &recipe)?;
+        let ingredients = Ingredients { checkpoint: &checkpoint, statistics: &statistics, method };
+        self.write(&ingredients, &recipe, &self.request.output)
+    }
+
+    fn recipe(
+        &self,
+        subject: &Subject,
+        ingredients: &Ingredients<'_>,
+        judged: &Windows,
+    ) -> Result<Recipe> {
+        let mixture = self.mixture()?;
+        let has_importance = ingredients.statistics.imatrix.is_some();
+        let base = Recipe::mixture(ingredients.checkpoint, mixture, has_importance);
+        let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
+        let weights: u64 = ingredients.checkpoint.tensors.iter().map(|t| t.elements() as u64).sum();
+        let budget = (weights as f64 * bits / 8.0) as u64;
+        let found = self.sensitivities(subject, ingredients, &base, judged)?;
+        allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
+    }
+
+    fn sensitivities(
+        &self,
+        subject: &Subject,
+        ingredients: &Ingredients<'_>,
+        base: &Recipe,
+        judged: &Windows,
+    ) -> Result<Vec<Sensitivity>> {
+        let tensors: Vec<String> = base.tensors().map(str::to_owned).collect();
+        // What a tensor costs is compared among formats: the quick search is as good as the best.
+        let options = Options {
+            method: Method::KQuant { objective: Objective::default() },
+            ..self.options(ingredients)
+        };
+        let windows = judged.clone().take(SENSITIVITY_WINDOWS);
+        sensitivities(subject, subject.model(), &tensors, &options, &windows, self.told)
+    }
+
+    /// Tries ways and keeps the best.
+    fn best(
+        &self,
+        subject: &Subject,
+        statistics: &Statistics,
+        judged: &Windows,
+    ) -> Result<(Report, Vec<Tried>)> {
+        let gptq = Method::Gptq(Gptq::default());
+        let kquant = Method::KQuant { objective: Objective::default() };
+        let with = |method| Ingredients { checkpoint: &self.checkpoint, statistics, method };
+        let base = self.recipe(subject, &with(kquant), judged)?;
+        let mut ways = vec![
+            ("kquant".to_owned(), base.clone(), kquant),
+            ("gptq".to_owned(), base.clone(), gptq),
+        ];
+        if let Size::Mixture(mixture) = self.request.size
+            && !mixture.base().is_float()
+        {
+            let budget = job::size(&self.checkpoint, &base)?;
+            let found = self.sensitivities(subject, &with(kquant), &base, judged)?;
+            let name = format!("{mixture}, formats by sensitivity");
+            let recipe = allocated(&self.checkpoint, &base, &found, budget, &name)?;
+            if recipe != base {
+                ways.push(("gptq, formats by sensitivity".to_owned(), recipe, gptq));
+            }
+        }
+        let mut best: Option<(f64, PathBuf, Report)> = None;
+        let mut tried = Vec::new();
+        for (index, (what, recipe, method)) in ways.into_iter().enumerate() {
+            let path = self.path_of(index);
+            let mut report = self.write(&with(method), &recipe, &path)?;
+            let kl_mean = self.divergence(subject, &path, judged)?;
+            tried.push(Tried { what, bytes: report.bytes, kl_mean });
+            report.file = self.request.output.clone();
+            match &best {
+                Some((least, ..)) if *least <= kl_mean => remove(&path)?,
+                _ => {
+                    if let Some((_, worse, _)) = best.replace((kl_mean, path, report)) {
+                        remove(&worse)?;
+                    }
+                }
+            }
+        }
+        let (_, path, report) = best.ok_or_else(|| Error::Request("nothing was tried".into()))?;
+        std::fs::rename(&path, &self.request.output)
+            .map_err(|error| Error::Request(format!("{}: {error}", path.display())))?;
+        Ok((report, tried))
+    }
+
+    fn divergence(&self, reference: &Subject, path: &Path, judged: &Windows) -> Result<f64> {
+        (self.told.progress)("judging", 0, 1);
+        let source = ModelSource::Path(path.to_owned());
+        let candidate = Subject::open(&source, self.engine, Activations::AsUsual)?;
+        let told = self.told;
+        let progress = |done, all| (told.progress)("judging", done as u64, all as u64);
+        let control = Control { progress: &progress, stopped: told.stopped, ..Control::default() };
+        Ok(compare(reference, &candidate, judged, &control)?.kl_mean)
+    }
+
+    /// A GGUF file of the checkpoint: the input itself, or one that is written for a while.
+    fn runnable(&mut self) -> Result<PathBuf> {
+        let as_it_is = self.request.rotate.is_none() && self.request.input.is_file();
+        if as_it_is {
+            return Ok(self.request.input.clone());
+        }
+        let path = self.folder()?.join("float.gguf");
+        let bytes = self.checkpoint.tensors.iter().map(|tensor| {
+            Ok(tensor.format().tensor_bytes(tensor.shape())? as u64)
+        });
+        super::room::check(&path, bytes.sum::<edgeformer_core::Result<u64>>()?)?;
+        (self.told.progress)("writing the model as it can be run", 0, 1);
+        self.checkpoint.write_gguf(&path)?;
+        Ok(path)
+    }
+
+    fn folder(&mut self) -> Result<&Path> {
+        if self.folder.is_none() {
+            let output = &self.request.output;
+            let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            let made = tempfile::Builder::new().prefix(".edgeformer-").tempdir_in(parent);
+            self.folder = Some(made.map_err(|error| {
+                Error::Request(format!("{}: no folder can be made in it: {error}", parent.display()))
+            })?);
+        }
+        Ok(self.folder.as_ref().expect("it was made").path())
+    }
+
+    fn path_of(&self, index: usize) -> PathBuf {
+        let folder = self.folder.as_ref().map_or(Path::new("."), |folder| folder.path());
+        folder.join(format!("{index}.gguf"))
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    std::fs::remove_file(path)
+        .map_err(|error| Error::Request(format!("{}: {error}", path.display())))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// How a method rounds, behind what it changes before.
+fn method(name: MethodName, clip_search: bool) -> Method {
+    match name {
+        MethodName::Rtn => Method::Rtn { clip_search },
+        MethodName::Hqq => Method::Hqq,
+        MethodName::Gptq => Method::Gptq(Gptq::default()),
+        MethodName::KQuant | MethodName::Awq | MethodName::Smooth | MethodName::Auto => {
+            Method::KQuant { objective: Objective::default() }
+        }
+    }
+}
+
+/// Rows rounded to a format, as floats again.
+fn rounded(
+    rows: &[f32],
+    columns: usize,
+    format: Format,
+    importance: &[f32],
+) -> edgeformer_quantize::Result<Vec<f32>> {
+    use edgeformer_quantize::rounding::{InputStats, round_matrix};
+    let stats = InputStats { importance: Some(importance), hessian: None };
+    let method = Method::Rtn { clip_search: true };
+    let bytes = round_matrix(rows, columns, format, &method, &stats, cores())?;
+    let mut values = vec![0.0; rows.len()];
+    format.dequantize(&bytes, &mut values)?;
+    Ok(values)
+}
+
+/// The mixture that says which tensors are quantized at all, and what the file calls itself.
+fn base_of(bits: f64) -> Result<Mixture> {
+    let close = |mixture: &&Mixture| {
+        let format = mixture.base();
+        let own = format.block_bytes() as f64 * 8.0 / format.block_len() as f64;
+        (own - bits).abs()
+    };
+    let block = Mixture::ALL.iter().filter(|mixture| !mixture.base().is_float());
+    let nearest = block.min_by(|a, b| close(a).total_cmp(&close(b)));
+    nearest.copied().ok_or_else(|| Error::Request("there is no mixture".into()))
+}
+
+/// The base with the formats that sensitivities are worth within `budget` bytes.
+fn allocated(
+    checkpoint: &Checkpoint,
+    base: &Recipe,
+    found: &[Sensitivity],
+    budget: u64,
+    name: &str,
+) -> Result<Recipe> {
+    let named = |name: &str| found.iter().any(|sensitivity| sensitivity.tensor == name);
+    let fixed: u64 = checkpoint
+        .tensors
+        .iter()
+        .filter(|tensor| !named(tensor.name()))
+        .map(|tensor| Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64))
+        .sum::<edgeformer_core::Result<u64>>()?;
+    let offers: Vec<_> = found.iter().map(|sensitivity| sensitivity.offers.clone()).collect();
+    let least: u64 = offers.iter().filter_map(|all| all.iter().map(|offer| offer.bytes).min()).sum();
+    let allocation = budget.checked_sub(fixed).and_then(|budget| allocate(&offers, budget));
+    let allocation = allocation.ok_or_else(|| {
+        let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
+        let bits = (fixed + least) as f64 * 8.0 / weights.max(1) as f64;
+        Error::Request(format!("the model does not fit: its smallest formats take {bits:.2} bits a weight, norms and all"))
+    })?;
+    let picks = found.iter().zip(&allocation.picks);
+    let formats = picks.map(|(sensitivity, &pick)| {
+        (sensitivity.tensor.clone(), sensitivity.offers[pick].format)
+    });
+    Ok(base.clone().with(name, formats))
+}
