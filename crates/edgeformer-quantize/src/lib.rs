@@ -7,6 +7,7 @@
 
 mod error;
 pub mod linalg;
+pub mod mixture;
 pub mod rounding;
 
 pub use error::{Error, Result};
