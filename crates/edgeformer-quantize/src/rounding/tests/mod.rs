@@ -1,5 +1,6 @@
 //! Methods against core's quantizers and against each other.
 
+mod products;
 mod speed;
 
 use edgeformer_core::Format;
