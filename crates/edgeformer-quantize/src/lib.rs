@@ -8,5 +8,6 @@
 mod error;
 
 pub mod calibration;
+pub mod transform;
 
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Sums over what an observed session multiplies.
+//! Sums and largest values over what an observed session multiplies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,8 @@ pub struct Collector {
 struct Sums {
     /// In double precision: a long text adds small squares to large sums.
     squares: Vec<f64>,
+    /// Largest absolute values.
+    largest: Vec<f32>,
     rows: u64,
 }
 
@@ -53,8 +55,10 @@ fn entry(parts: &[Sums]) -> ImatrixEntry {
     let columns = parts.iter().map(|part| part.squares.len()).max().unwrap_or(0);
     let mut entry = ImatrixEntry { columns, ..ImatrixEntry::default() };
     for part in parts {
+        let zeros = std::iter::repeat(0.0);
         let squares = part.squares.iter().map(|&square| square as f32);
-        entry.sums.extend(squares.chain(std::iter::repeat(0.0)).take(columns));
+        entry.sums.extend(squares.chain(zeros.clone()).take(columns));
+        entry.largest.extend(part.largest.iter().copied().chain(zeros).take(columns));
         entry.counts.push(part.rows as f32);
     }
     entry
@@ -63,9 +67,13 @@ fn entry(parts: &[Sums]) -> ImatrixEntry {
 impl Sums {
     fn add(&mut self, rows: Rows<'_>) {
         self.squares.resize(rows.width(), 0.0);
+        self.largest.resize(rows.width(), 0.0);
         for row in rows.iter() {
             for (sum, &x) in self.squares.iter_mut().zip(row) {
                 *sum += f64::from(x) * f64::from(x);
+            }
+            for (largest, &x) in self.largest.iter_mut().zip(row) {
+                *largest = largest.max(x.abs());
             }
         }
         self.rows += rows.len() as u64;
@@ -90,9 +98,11 @@ mod tests {
         assert_eq!(imatrix.entries["q"], imatrix.entries["k"]);
         assert_eq!(imatrix.entries["q"].sums, [10.0, 21.0]);
         assert_eq!(imatrix.entries["q"].counts, [3.0]);
+        assert_eq!(imatrix.entries["q"].largest, [3.0, 4.0]);
         let experts = &imatrix.entries["experts"];
         assert_eq!(experts.sums, [0.0, 0.0, 0.0, 0.0, 25.0, 0.25]);
         assert_eq!(experts.counts, [0.0, 0.0, 1.0]);
+        assert_eq!(experts.largest, [0.0, 0.0, 0.0, 0.0, 5.0, 0.5]);
         assert_eq!(experts.importance(0), Some(vec![1.0, 1.0]));
     }
 }
