@@ -1,4 +1,4 @@
-//! Sums over what an observed session multiplies.
+//! Sums and largest values over what an observed session multiplies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +43,8 @@ struct Input {
     weights: Vec<String>,
     /// In double precision: a long text adds small squares to large sums.
     squares: Vec<f64>,
+    /// Largest absolute values.
+    largest: Vec<f32>,
     rows: u64,
     hessian: Option<Hessian>,
 }
@@ -110,31 +112,34 @@ impl Collector {
 
     /// The importance matrix of what was read.
     pub fn imatrix(&self, datasets: Vec<String>, chunks: u32, chunk_size: u32) -> Imatrix {
-        let mut parts: BTreeMap<String, Vec<(usize, Vec<f32>, f32)>> = BTreeMap::new();
-        for ((_, part), input) in &self.lock().inputs {
-            let squares: Vec<f32> = input.squares.iter().map(|&square| square as f32).collect();
+        let sums = self.lock();
+        let mut parts: BTreeMap<&str, Vec<(usize, &Input)>> = BTreeMap::new();
+        for ((_, part), input) in &sums.inputs {
             for weight in &input.weights {
-                let of_weight = parts.entry(weight.clone()).or_default();
-                of_weight.push((*part, squares.clone(), input.rows as f32));
+                parts.entry(weight).or_default().push((*part, input));
             }
         }
-        let entries = parts.into_iter().map(|(name, parts)| (name, entry(&parts))).collect();
+        let entries = parts.iter().map(|(&name, parts)| (name.to_owned(), entry(parts))).collect();
         Imatrix { datasets, chunks, chunk_size, entries }
     }
 }
 
 /// Matrices of a stack in order, those that read nothing left at zero.
-fn entry(parts: &[(usize, Vec<f32>, f32)]) -> ImatrixEntry {
-    let columns = parts.first().map_or(0, |(_, squares, _)| squares.len());
-    let matrices = parts.iter().map(|(part, ..)| part + 1).max().unwrap_or(0);
+fn entry(parts: &[(usize, &Input)]) -> ImatrixEntry {
+    let columns = parts.first().map_or(0, |(_, input)| input.squares.len());
+    let matrices = parts.iter().map(|(part, _)| part + 1).max().unwrap_or(0);
     let mut entry = ImatrixEntry {
         columns,
         sums: vec![0.0; matrices * columns],
         counts: vec![0.0; matrices],
+        largest: vec![0.0; matrices * columns],
     };
-    for (part, squares, rows) in parts {
-        entry.sums[part * columns..][..columns].copy_from_slice(squares);
-        entry.counts[*part] = *rows;
+    for (part, input) in parts {
+        let own = part * columns..(part + 1) * columns;
+        let sums = entry.sums[own.clone()].iter_mut().zip(&input.squares);
+        sums.for_each(|(sum, &square)| *sum = square as f32);
+        entry.largest[own].copy_from_slice(&input.largest);
+        entry.counts[*part] = input.rows as f32;
     }
     entry
 }
@@ -166,9 +171,13 @@ impl Sums {
 impl Input {
     fn add_squares(&mut self, input: &ObservedInput<'_>) {
         self.squares.resize(input.rows.width(), 0.0);
+        self.largest.resize(input.rows.width(), 0.0);
         for row in input.rows.iter() {
             for (sum, &x) in self.squares.iter_mut().zip(row) {
                 *sum += f64::from(x) * f64::from(x);
+            }
+            for (largest, &x) in self.largest.iter_mut().zip(row) {
+                *largest = largest.max(x.abs());
             }
         }
         self.rows += input.rows.len() as u64;
@@ -197,6 +206,7 @@ mod tests {
         assert_eq!(imatrix.entries["q"], imatrix.entries["k"]);
         assert_eq!(imatrix.entries["q"].sums, [10.0, 21.0]);
         assert_eq!(imatrix.entries["q"].counts, [3.0]);
+        assert_eq!(imatrix.entries["q"].largest, [3.0, 4.0]);
         let experts = &imatrix.entries["experts"];
         assert_eq!(experts.sums, [0.0, 0.0, 0.0, 0.0, 25.0, 0.25]);
         assert_eq!(experts.counts, [0.0, 0.0, 1.0]);

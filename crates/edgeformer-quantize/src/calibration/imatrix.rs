@@ -12,6 +12,9 @@ use crate::{Error, Result};
 const SUMS: &str = ".in_sum2";
 /// The ending of a tensor with how many rows were summed up.
 const COUNTS: &str = ".counts";
+/// The ending of a tensor with largest absolute values. llama.cpp's reader ignores tensors with
+/// endings that it does not know, so they live in the same file.
+const LARGEST: &str = ".in_absmax";
 
 /// Sums of squares of what a model's products read, by weight: llama.cpp's importance matrix
 /// (`imatrix`), in its GGUF form.
@@ -22,6 +25,7 @@ const COUNTS: &str = ".counts";
 /// | `imatrix.datasets`, `.chunk_count`, `.chunk_size` | texts, chunks read, tokens of a chunk |
 /// | `NAME.in_sum2` `[matrices, columns]` | sums of x² |
 /// | `NAME.counts` `[matrices, 1]` | rows that were summed up |
+/// | `NAME.in_absmax` `[matrices, columns]` | largest abs x; ours, may be absent, llama.cpp ignores it |
 ///
 /// A stack (experts) has a row a matrix, any other weight one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,6 +49,8 @@ pub struct ImatrixEntry {
     pub sums: Vec<f32>,
     /// Rows that were summed up, one a matrix.
     pub counts: Vec<f32>,
+    /// Largest absolute values, `columns` a matrix; empty in files that llama.cpp wrote.
+    pub largest: Vec<f32>,
 }
 
 impl ImatrixEntry {
@@ -109,6 +115,10 @@ impl Imatrix {
             let counts = Tensor::from_f32([matrices, 1], &entry.counts)?;
             writer.tensor(format!("{name}{SUMS}"), &sums);
             writer.tensor(format!("{name}{COUNTS}"), &counts);
+            if !entry.largest.is_empty() {
+                let largest = Tensor::from_f32([matrices, entry.columns], &entry.largest)?;
+                writer.tensor(format!("{name}{LARGEST}"), &largest);
+            }
         }
         Ok(writer.write_file(path)?)
     }
@@ -143,13 +153,17 @@ fn entry(path: &Path, gguf: &Gguf, name: &str) -> Result<ImatrixEntry> {
         return Err(damaged("there are sums without counts"));
     };
     let columns = sums.row_len();
-    let entry = ImatrixEntry { columns, sums: sums.to_f32(), counts: counts.to_f32() };
+    let largest = tensor(LARGEST).map(|largest| largest.to_f32()).unwrap_or_default();
+    let entry = ImatrixEntry { columns, sums: sums.to_f32(), counts: counts.to_f32(), largest };
     if entry.sums.len() != columns * entry.counts.len() {
         return Err(damaged("sums and counts are of different matrices"));
     }
+    if !entry.largest.is_empty() && entry.largest.len() != entry.sums.len() {
+        return Err(damaged("sums and largest values are of different matrices"));
+    }
     let wrong = |value: &f32| !value.is_finite() || *value < 0.0;
-    if entry.sums.iter().chain(&entry.counts).any(wrong) {
-        return Err(damaged("a sum of squares or a count is negative or no number"));
+    if entry.sums.iter().chain(&entry.counts).chain(&entry.largest).any(wrong) {
+        return Err(damaged("a sum of squares, a count or a largest value is negative or no number"));
     }
     Ok(entry)
 }
@@ -163,8 +177,12 @@ mod tests {
     use super::*;
 
     fn some() -> Imatrix {
-        let entry =
-            ImatrixEntry { columns: 2, sums: vec![8.0, 2.0, 0.0, 0.0], counts: vec![4.0, 0.0] };
+        let entry = ImatrixEntry {
+            columns: 2,
+            sums: vec![8.0, 2.0, 0.0, 0.0],
+            counts: vec![4.0, 0.0],
+            largest: vec![2.0, 1.0, 0.0, 0.0],
+        };
         Imatrix {
             datasets: vec!["text.txt".into()],
             chunks: 3,
@@ -179,6 +197,10 @@ mod tests {
         let path = folder.path().join("imatrix.gguf");
         some().write(&path).unwrap();
         assert_eq!(Imatrix::read(&path).unwrap(), some());
+        let mut without = some();
+        without.entries.get_mut("blk.0.ffn_up_exps.weight").unwrap().largest.clear();
+        without.write(&path).unwrap();
+        assert_eq!(Imatrix::read(&path).unwrap(), without, "as llama.cpp writes it");
     }
 
     #[test]
@@ -205,5 +227,9 @@ mod tests {
         damaged.entries.get_mut("blk.0.ffn_up_exps.weight").unwrap().sums[1] = f32::NAN;
         damaged.write(&path).unwrap();
         assert!(Imatrix::read(&path).unwrap_err().to_string().contains("no number"));
+        let mut damaged = some();
+        damaged.entries.get_mut("blk.0.ffn_up_exps.weight").unwrap().largest[1] = -1.0;
+        damaged.write(&path).unwrap();
+        assert!(Imatrix::read(&path).unwrap_err().to_string().contains("negative"));
     }
 }
