@@ -35,12 +35,15 @@ const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 const ADD_SPACE: &str = "tokenizer.ggml.add_space_prefix";
 
 impl Tokenizer {
-    /// Reads a GGUF file's tokenizer; `None` where it has none.
+    /// Reads a GGUF file's tokenizer; `None` where it has none, or says so.
     ///
     /// Known are the models `llama` (SentencePiece), `gpt2` (byte-level BPE) and `bert`
     /// (WordPiece), with llama.cpp's defaults for what a file leaves out.
     pub fn from_gguf(gguf: &Gguf) -> Result<Option<Self>> {
         let Some(model) = gguf.metadata().str(MODEL)? else { return Ok(None) };
+        if matches!(model, "none" | "no_vocab") {
+            return Ok(None);
+        }
         let file = File { metadata: gguf.metadata(), vocabulary: vocabulary(gguf.metadata())? };
         let mut parts = match model {
             "llama" => file.sentencepiece()?,

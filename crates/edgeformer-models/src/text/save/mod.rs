@@ -1,0 +1,14 @@
+//! Tokenizers as files hold them: the keys of a GGUF file, and `tokenizer.json`.
+
+mod folder;
+mod gguf;
+mod json;
+mod patterns;
+mod scores;
+
+use crate::gguf::MetadataValue;
+
+pub(crate) use folder::TokenizerFiles;
+
+/// Keys of a GGUF file and their values.
+pub(crate) type TokenizerKeys = Vec<(String, MetadataValue<'static>)>;
