@@ -68,6 +68,18 @@ impl Dtypes {
         if format.is_float() { format } else { self.main }
     }
 
+    /// The format that a tensor will have in the folder, if it is known from the format it has
+    /// on the way; `None` if it shows in the values alone.
+    pub fn known(&self, name: &str, format: Format) -> Option<Format> {
+        let plain = self.plain(format);
+        match self.recorded.get(name) {
+            Some(&format) if !self.chosen || format == Format::F32 => Some(format),
+            _ if self.chosen => Some(self.main),
+            _ if plain == Format::F32 && self.main != Format::F32 => None,
+            _ => Some(plain),
+        }
+    }
+
     /// A tensor as the folder has it.
     pub fn restored(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
         let told = |problem| Error::Text(format!("tensor {name:?}: {problem}"));

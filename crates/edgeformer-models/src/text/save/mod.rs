@@ -8,7 +8,5 @@ mod scores;
 
 use crate::gguf::MetadataValue;
 
-pub(crate) use folder::TokenizerFiles;
-
 /// Keys of a GGUF file and their values.
 pub(crate) type TokenizerKeys = Vec<(String, MetadataValue<'static>)>;
