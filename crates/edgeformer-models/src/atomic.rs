@@ -48,11 +48,63 @@ fn write_through(
     buffered.flush()
 }
 
-/// A file that is deleted when it goes out of scope without having been renamed.
+/// Writes a folder through a temporary one beside it, which `write` fills and which takes the
+/// final name when that is done. After an error what stood under `path` stands there still.
+///
+/// A folder of a model that is there already is replaced as a whole, with everything in it; one
+/// that holds anything else is not.
+///
+/// # Errors
+/// If the folder cannot be made or replaced, or `write` fails.
+pub fn write_folder_atomically(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let io = |source| Error::io(path, source);
+    let exists = fs::symlink_metadata(path).is_ok();
+    if exists && !is_replaceable(path).map_err(io)? {
+        let problem = "this is no folder of a model, and is not replaced: name another";
+        return Err(Error::format(path, "folder", problem));
+    }
+    let temporary = Temporary::folder_beside(path).map_err(io)?;
+    write(temporary.path())?;
+    if !exists {
+        return temporary.rename(path).map_err(io);
+    }
+    let old = Temporary::folder_beside(path).map_err(io)?;
+    fs::remove_dir(old.path()).and_then(|()| fs::rename(path, old.path())).map_err(io)?;
+    temporary.rename(path).map_err(|source| {
+        // What was there comes back under its name.
+        let _ = fs::rename(old.path(), path);
+        io(source)
+    })
+}
+
+/// Whether a folder is empty or holds a model.
+fn is_replaceable(path: &Path) -> io::Result<bool> {
+    if !path.is_dir() || path.is_symlink() {
+        return Ok(false);
+    }
+    Ok(path.join("config.json").is_file() || fs::read_dir(path)?.next().is_none())
+}
+
+/// A file or folder that is deleted when it goes out of scope without having been renamed.
 struct Temporary(Option<PathBuf>);
 
 impl Temporary {
     fn beside(target: &Path) -> io::Result<(Self, File)> {
+        let path = Self::name_beside(target)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok((Self(Some(path)), file))
+    }
+
+    fn folder_beside(target: &Path) -> io::Result<Self> {
+        let path = Self::name_beside(target)?;
+        fs::create_dir(&path)?;
+        Ok(Self(Some(path)))
+    }
+
+    fn name_beside(target: &Path) -> io::Result<PathBuf> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let file_name = target.file_name().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "this does not name a file")
@@ -61,9 +113,11 @@ impl Temporary {
         name.push(file_name);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         name.push(format!(".{}-{count}.tmp", std::process::id()));
-        let path = target.with_file_name(name);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok((Self(Some(path)), file))
+        Ok(target.with_file_name(name))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
     }
 
     fn rename(mut self, target: &Path) -> io::Result<()> {
@@ -76,7 +130,7 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
             // There is nothing better to do if this fails too: the error that led here is told.
-            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
         }
     }
 }
@@ -126,6 +180,31 @@ mod tests {
         });
         assert!(outcome.is_err());
         assert_eq!(state(folder.path()), (0, None));
+    }
+
+    #[test]
+    fn a_folder_appears_whole_and_replaces_a_model_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model");
+        let fill = |name: &'static str| {
+            move |folder: &Path| {
+                fs::write(folder.join(name), name).map_err(|source| Error::io(folder, source))
+            }
+        };
+        let names = || -> Vec<String> {
+            let entries = fs::read_dir(&path).expect("a folder");
+            entries.map(|entry| entry.expect("one").file_name().into_string().expect("text")).collect()
+        };
+        write_folder_atomically(&path, fill("config.json")).expect("written");
+        assert_eq!(names(), ["config.json"]);
+        let failing = |_: &Path| Err(Error::Text("half way".into()));
+        write_folder_atomically(&path, failing).expect_err("it fails");
+        assert_eq!(names(), ["config.json"]);
+        write_folder_atomically(&path, fill("other")).expect("a model is replaced");
+        assert_eq!(names(), ["other"]);
+        let error = write_folder_atomically(&path, fill("third")).expect_err("no model");
+        assert!(error.to_string().contains("is no folder of a model"), "{error}");
+        assert_eq!((names(), fs::read_dir(folder.path()).expect("a folder").count()), (vec!["other".into()], 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::Result;
-use crate::gguf::{Gguf, Metadata};
+use crate::gguf::Metadata;
 use crate::json::Object;
 
 /// Sampling defaults that a model's files state; `None` where they do not.
@@ -57,14 +57,14 @@ impl GenerationDefaults {
     }
 
     /// What a GGUF file states.
-    pub(crate) fn of_gguf(gguf: &Gguf) -> Result<Self> {
-        let metadata = gguf.metadata();
+    pub(crate) fn of_gguf(metadata: &Metadata) -> Result<Self> {
         let number = |key: &str| metadata.f32(&format!("general.sampling.{key}"));
         // A top-k of -1 or 0 is none.
         let top_k = metadata.get("general.sampling.top_k").and_then(|value| value.as_integer());
+        let temperature = number("temp")?;
         Ok(Self {
-            sample: None,
-            temperature: number("temp")?,
+            sample: temperature.filter(|&temperature| temperature == 0.0).map(|_| false),
+            temperature,
             top_k: top_k.and_then(|top| usize::try_from(top).ok()).filter(|&top| top > 0),
             top_p: number("top_p")?,
             min_p: number("min_p")?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use edgeformer_core::graph::Pool;
 
 use crate::Result;
-use crate::gguf::Gguf;
+use crate::gguf::Metadata;
 use crate::json::Object;
 
 /// What `1_Pooling/config.json` of a sentence-transformers folder states.
@@ -39,9 +39,9 @@ pub(crate) fn of_folder(folder: &Path) -> Result<Option<Pool>> {
 }
 
 /// What a GGUF's `pooling_type` states, in llama.cpp's numbers.
-pub(crate) fn of_gguf(gguf: &Gguf) -> Result<Option<Pool>> {
-    let architecture = gguf.metadata().str("general.architecture")?.unwrap_or_default();
-    match gguf.metadata().u32(&format!("{architecture}.pooling_type"))? {
+pub(crate) fn of_gguf(metadata: &Metadata) -> Result<Option<Pool>> {
+    let architecture = metadata.str("general.architecture")?.unwrap_or_default();
+    match metadata.u32(&format!("{architecture}.pooling_type"))? {
         Some(1) => Ok(Some(Pool::Mean)),
         Some(2) => Ok(Some(Pool::Class)),
         Some(3) => Ok(Some(Pool::Last)),

@@ -53,6 +53,26 @@ pub enum Resample {
     Lanczos,
 }
 
+/// The filters as messages list them.
+pub(crate) const RESAMPLES: &str = "0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic";
+
+impl Resample {
+    /// The filter of Pillow's number.
+    pub(crate) fn numbered(number: usize) -> Option<Self> {
+        [Self::Nearest, Self::Lanczos, Self::Bilinear, Self::Bicubic].get(number).copied()
+    }
+
+    /// Pillow's number.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Nearest => 0,
+            Self::Lanczos => 1,
+            Self::Bilinear => 2,
+            Self::Bicubic => 3,
+        }
+    }
+}
+
 impl Preprocessor {
     /// What the file says, for a model that reads `channels` of `size`.
     pub(crate) fn of(config: &Object, channels: usize, size: [usize; 2]) -> Result<Self> {
@@ -134,16 +154,9 @@ fn wrong_size(config: &Object, key: &str) -> crate::Error {
 
 /// Pillow's numbers of filters.
 fn resample(config: &Object) -> Result<Resample> {
-    match config.optional_count("resample")? {
-        Some(0) => Ok(Resample::Nearest),
-        Some(1) => Ok(Resample::Lanczos),
-        None | Some(2) => Ok(Resample::Bilinear),
-        Some(3) => Ok(Resample::Bicubic),
-        Some(other) => {
-            let known = "0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic";
-            Err(config.error("resample", format!("is {other}; known are {known}")))
-        }
-    }
+    let number = config.optional_count("resample")?.unwrap_or(2);
+    Resample::numbered(number)
+        .ok_or_else(|| config.error("resample", format!("is {number}; known are {RESAMPLES}")))
 }
 
 fn normalisation(config: &Object, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {

@@ -2,9 +2,20 @@
 //!
 //! - `lazy`: tensors that are made when they are asked for
 //! - `from_gguf`: a GGUF file, as it is
+//! - `from_hf`: a Hugging Face folder, as llama.cpp's converter would make it
+//! - `to_hf`: the way back, to a folder
+//! - `moves`: what lies elsewhere in GGUF, and the way back
+//! - `outtype`, `dtypes`: the formats of tensors
+//! - `header`: a checkpoint as the readers of GGUF files see it
 
+mod dtypes;
 mod from_gguf;
+mod from_hf;
+mod header;
 mod lazy;
+mod moves;
+mod outtype;
+mod to_hf;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,9 +23,10 @@ use std::sync::Arc;
 use edgeformer_core::Backing;
 
 use crate::Result;
-use crate::gguf::{GgufWriter, MetadataValue};
+use crate::gguf::{Gguf, GgufWriter, MetadataValue};
 
 pub use lazy::LazyTensor;
+pub use outtype::OutType;
 
 /// Metadata and tensors under GGUF's keys and names, in llama.cpp's layout.
 ///
@@ -31,6 +43,19 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Opens a GGUF file as it is, or a Hugging Face folder as llama.cpp's
+    /// `convert_hf_to_gguf.py` would make it. Tensors keep their formats, but for vectors and
+    /// norms, which are f32 in GGUF.
+    ///
+    /// # Errors
+    /// If something is damaged, missing, left over or unknown, or GGUF cannot state it.
+    pub fn open(path: &Path) -> Result<Self> {
+        match crate::open::gguf_file(path)? {
+            Some(file) => Ok(Self::from(&Gguf::open(&file)?)),
+            None => from_hf::open(path),
+        }
+    }
+
     /// Where it was read from.
     pub fn path(&self) -> &Path {
         &self.path

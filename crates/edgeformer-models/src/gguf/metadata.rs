@@ -34,6 +34,11 @@ impl Metadata {
         Self { path, bytes, entries, by_key }
     }
 
+    /// The file it is of, or the name that stands for it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<MetadataValue<'_>> {
         let key_at = |at: &usize| self.cursor(*at).key().expect(VALID);

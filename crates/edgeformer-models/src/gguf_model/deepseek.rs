@@ -7,6 +7,10 @@ use super::{pre_norm, rope};
 use crate::Result;
 use crate::hyper::{Decoder, Family, Latent, Mixture};
 
+/// Our own key, for models whose norms of latents have another epsilon than the layers' norms:
+/// llama.cpp knows one for both.
+pub(crate) const LATENT_EPS: &str = "attention.latent_norm_rms_epsilon";
+
 /// Newer files are of one key-value head as wide as a latent, and state the heads' own widths as
 /// `key_length_mla` and `value_length_mla`; older ones state those directly.
 pub(super) fn decoder(keys: &Keys<'_>) -> Result<Decoder> {
@@ -21,8 +25,10 @@ pub(super) fn decoder(keys: &Keys<'_>) -> Result<Decoder> {
     decoder.latent = Some(latent);
 
     decoder.experts = mixture(keys, &decoder)?;
-    let sigmoid = decoder.experts.as_ref().is_some_and(|all| all.scoring == Scoring::Sigmoid);
-    decoder.family = if sigmoid { Family::DeepseekV3 } else { Family::DeepseekV2 };
+    decoder.family = match scoring(keys)? {
+        Scoring::Sigmoid => Family::DeepseekV3,
+        _ => Family::DeepseekV2,
+    };
     Ok(decoder)
 }
 
@@ -41,7 +47,7 @@ fn latent(keys: &Keys<'_>, decoder: &Decoder) -> Result<Latent> {
         nope_dim,
         rope_dim,
         value_dim,
-        norm_eps: decoder.norm_eps,
+        norm_eps: keys.optional_positive(LATENT_EPS)?.unwrap_or(decoder.norm_eps),
         split: !keys.has("blk.0.attn_kv_b.weight"),
     })
 }
@@ -65,15 +71,7 @@ fn mixture(keys: &Keys<'_>, decoder: &Decoder) -> Result<Option<Mixture>> {
     }
     let width = keys.size("expert_feed_forward_length")?;
     let shared = keys.optional_count("expert_shared_count")?.filter(|&count| count > 0);
-    // Files of V2 were written before the key was.
-    let scoring = match keys.optional_count("expert_gating_func")? {
-        None | Some(0 | 1) => Scoring::Softmax,
-        Some(2) => Scoring::Sigmoid,
-        Some(other) => {
-            let problem = format!("is {other}; known are 1 (softmax) and 2 (sigmoid)");
-            return Err(keys.error("expert_gating_func", problem));
-        }
-    };
+    let scoring = scoring(keys)?;
     Ok(Some(Mixture {
         layers: (0..decoder.layers).map(|layer| layer >= dense).collect(),
         count,
@@ -86,6 +84,18 @@ fn mixture(keys: &Keys<'_>, decoder: &Decoder) -> Result<Option<Mixture>> {
         normalise: keys.flag("expert_weights_norm")?.unwrap_or(false),
         scale: keys.optional_positive("expert_weights_scale")?.unwrap_or(1.0),
     }))
+}
+
+/// What V2 and V3 are told apart by. Files of V2 were written before the key was.
+fn scoring(keys: &Keys<'_>) -> Result<Scoring> {
+    match keys.optional_count("expert_gating_func")? {
+        None | Some(0 | 1) => Ok(Scoring::Softmax),
+        Some(2) => Ok(Scoring::Sigmoid),
+        Some(other) => {
+            let problem = format!("is {other}; known are 1 (softmax) and 2 (sigmoid)");
+            Err(keys.error("expert_gating_func", problem))
+        }
+    }
 }
 
 /// V2 scores a group by its best expert, V3 by its two best.

@@ -1,5 +1,7 @@
 //! The keys of an architecture, every number checked.
 
+use edgeformer_core::Tensor;
+
 use crate::error::quote;
 use crate::gguf::{Gguf, Metadata, MetadataValue};
 use crate::hyper::MAX_LAYERS;
@@ -8,9 +10,29 @@ use crate::{Error, Result};
 /// Largest width or count that a file may name.
 const LARGEST: usize = 1 << 28;
 
+/// The tensors beside metadata: a file's, or those of a file that is yet to be written.
+pub(crate) trait Tensors {
+    /// The dimensions of a tensor, outermost first.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// A tensor.
+    fn tensor(&self, name: &str) -> Option<Tensor>;
+}
+
+impl Tensors for Gguf {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.info(name)?.shape().to_vec())
+    }
+
+    fn tensor(&self, name: &str) -> Option<Tensor> {
+        Self::tensor(self, name)
+    }
+}
+
 /// Metadata under the architecture's prefix: `block_count` is `llama.block_count`.
 pub(super) struct Keys<'a> {
-    pub gguf: &'a Gguf,
+    pub metadata: &'a Metadata,
+    pub tensors: &'a dyn Tensors,
     pub architecture: &'a str,
 }
 
@@ -19,13 +41,9 @@ impl<'a> Keys<'a> {
         format!("{}.{key}", self.architecture)
     }
 
-    fn metadata(&self) -> &'a Metadata {
-        self.gguf.metadata()
-    }
-
     /// An error about a key.
     pub fn error(&self, key: &str, problem: impl Into<String>) -> Error {
-        self.metadata().error(&self.full(key), problem)
+        self.metadata.error(&self.full(key), problem)
     }
 
     fn required<T>(&self, key: &str, value: Option<T>) -> Result<T> {
@@ -34,12 +52,12 @@ impl<'a> Keys<'a> {
 
     /// Whether the file has a tensor.
     pub fn has(&self, tensor: &str) -> bool {
-        self.gguf.info(tensor).is_some()
+        self.tensors.shape(tensor).is_some()
     }
 
     /// A count that may be absent or zero.
     pub fn optional_count(&self, key: &str) -> Result<Option<usize>> {
-        match self.metadata().usize(&self.full(key))? {
+        match self.metadata.usize(&self.full(key))? {
             Some(count) if count > LARGEST => {
                 Err(self.error(key, format!("is {count}, at most {LARGEST} is read")))
             }
@@ -82,7 +100,7 @@ impl<'a> Keys<'a> {
 
     /// A finite number that may be absent.
     pub fn optional_number(&self, key: &str) -> Result<Option<f32>> {
-        self.metadata().f32(&self.full(key))
+        self.metadata.f32(&self.full(key))
     }
 
     /// A positive number that may be absent.
@@ -111,27 +129,27 @@ impl<'a> Keys<'a> {
 
     /// A switch that may be absent.
     pub fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.metadata().bool(&self.full(key))
+        self.metadata.bool(&self.full(key))
     }
 
     /// A text that may be absent.
     pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        self.metadata().str(&self.full(key))
+        self.metadata.str(&self.full(key))
     }
 
     /// Rows and columns of a matrix that the family needs.
     pub fn matrix(&self, tensor: &str) -> Result<[usize; 2]> {
-        let problem = match self.gguf.info(tensor) {
+        let problem = match self.tensors.shape(tensor) {
             None => format!(
                 "is missing: {} models need it; the file may hold a vocabulary alone",
                 self.architecture
             ),
-            Some(info) => match *info.shape() {
+            Some(shape) => match *shape {
                 [rows, columns] => return Ok([rows, columns]),
-                _ => format!("has shape {:?}, it must be a matrix", info.shape()),
+                _ => format!("has shape {shape:?}, it must be a matrix"),
             },
         };
-        Err(Error::format(self.gguf.path(), format!("tensor {}", quote(tensor)), problem))
+        Err(Error::format(self.metadata.path(), format!("tensor {}", quote(tensor)), problem))
     }
 
     /// The windows of layers where all but every `pattern`th have one; the file may state another
@@ -143,8 +161,8 @@ impl<'a> Keys<'a> {
         pattern: usize,
     ) -> Result<Vec<Option<usize>>> {
         let key = "attention.sliding_window_pattern";
-        if let Some(MetadataValue::Array(_)) = self.metadata().get(&self.full(key)) {
-            let listed = self.metadata().bool_array(&self.full(key))?.unwrap_or_default();
+        if let Some(MetadataValue::Array(_)) = self.metadata.get(&self.full(key)) {
+            let listed = self.metadata.bool_array(&self.full(key))?.unwrap_or_default();
             if listed.len() != layers {
                 let problem = format!("lists {} layers, the model has {layers}", listed.len());
                 return Err(self.error(key, problem));

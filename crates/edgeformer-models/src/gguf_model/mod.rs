@@ -3,6 +3,7 @@
 mod deepseek;
 mod keys;
 mod rope;
+mod vision;
 mod weights;
 
 #[cfg(test)]
@@ -11,20 +12,24 @@ mod tests;
 use edgeformer_core::graph::{Activation, RopeLayout, Scoring};
 
 use crate::Result;
-use crate::gguf::{Gguf, Metadata};
+use crate::gguf::Metadata;
 use crate::hyper::{Decoder, Encoder, Family, Feed, Heads, Hyper, Mixture};
 use keys::Keys;
 
+pub(crate) use deepseek::LATENT_EPS;
+pub(crate) use keys::Tensors;
+pub(crate) use vision::{labels, preprocessor};
 pub(crate) use weights::{check_depth, weights};
 
 /// The values of `general.architecture` that are read.
-const KNOWN: &str = "bert, deepseek2, gemma2, gemma3, gpt2, llama, phi3, qwen2, qwen3, qwen3moe";
+const KNOWN: &str =
+    "bert, deepseek2, gemma2, gemma3, gpt2, llama, phi3, qwen2, qwen3, qwen3moe, vit";
 
 /// The hyper-parameters that a file's metadata and the shapes of its tensors state.
-pub(crate) fn hyper(gguf: &Gguf) -> Result<Hyper> {
+pub(crate) fn hyper(metadata: &Metadata, tensors: &dyn Tensors) -> Result<Hyper> {
     let key = "general.architecture";
-    let architecture = gguf.metadata().need(key, Metadata::str)?;
-    let keys = &Keys { gguf, architecture };
+    let architecture = metadata.need(key, Metadata::str)?;
+    let keys = &Keys { metadata, tensors, architecture };
     let decoder = match architecture {
         "llama" => llama(keys),
         "qwen2" => pre_norm(keys, Family::Qwen2, RopeLayout::Halves),
@@ -36,9 +41,10 @@ pub(crate) fn hyper(gguf: &Gguf) -> Result<Hyper> {
         "gpt2" => gpt2(keys),
         "deepseek2" => deepseek::decoder(keys),
         "bert" => return bert(keys).map(Hyper::Encoder),
+        "vit" => return vision::vit(metadata, tensors).map(Hyper::Vision),
         other => {
             let problem = format!("is {other:?}, an unknown architecture; known are {KNOWN}");
-            return Err(gguf.metadata().error(key, problem));
+            return Err(metadata.error(key, problem));
         }
     }?;
     Ok(Hyper::Decoder(Box::new(decoder)))
@@ -49,7 +55,7 @@ fn pre_norm(keys: &Keys<'_>, family: Family, layout: RopeLayout) -> Result<Decod
     let [vocabulary, width] = keys.matrix("token_embd.weight")?;
     let (layers, heads) = (keys.layers()?, heads(keys, width)?);
     let windows = match keys.optional_count("attention.sliding_window")? {
-        Some(window) if window > 0 => vec![Some(window); layers],
+        Some(window) if window > 0 => keys.windows_by_pattern(layers, window, usize::MAX)?,
         _ => vec![None; layers],
     };
     Ok(Decoder {

@@ -35,11 +35,11 @@ fn dims(keys: &Keys<'_>, head_dim: usize) -> Result<usize> {
 }
 
 fn scaling(keys: &Keys<'_>) -> Result<RopeScaling> {
-    if let Some(factors) = keys.gguf.tensor("rope_freqs.weight") {
+    if let Some(factors) = keys.tensors.tensor("rope_freqs.weight") {
         return Ok(RopeScaling::Factors { factors: factors.to_f32() });
     }
     let (short, long) = ("rope_factors_short.weight", "rope_factors_long.weight");
-    if let (Some(short), Some(long)) = (keys.gguf.tensor(short), keys.gguf.tensor(long)) {
+    if let (Some(short), Some(long)) = (keys.tensors.tensor(short), keys.tensors.tensor(long)) {
         return longrope(keys, short.to_f32(), long.to_f32());
     }
     let factor = keys.optional_number("rope.scaling.factor")?.filter(|&factor| factor != 0.0);

@@ -27,11 +27,12 @@ const IGNORED: [&str; 8] = [
 /// Whether the tensors reach the last layer that the metadata state, before a graph of that many
 /// layers is built.
 pub(crate) fn check_depth(hyper: &Hyper, gguf: &Gguf) -> Result<()> {
-    let norm = match hyper {
-        Hyper::Encoder(_) => "attn_output_norm",
-        Hyper::Decoder(_) | Hyper::Vision(_) => "attn_norm",
+    let last = hyper.layers() - 1;
+    let name = match hyper {
+        Hyper::Encoder(_) => format!("blk.{last}.attn_output_norm.weight"),
+        Hyper::Decoder(_) => format!("blk.{last}.attn_norm.weight"),
+        Hyper::Vision(_) => format!("v.blk.{last}.ln1.weight"),
     };
-    let name = format!("blk.{}.{norm}.weight", hyper.layers() - 1);
     match gguf.info(&name) {
         Some(_) => Ok(()),
         None => Err(missing(gguf, hyper, &name)),

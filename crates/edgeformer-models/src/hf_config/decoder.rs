@@ -79,20 +79,37 @@ pub(super) fn head_width(config: &Object, key: &str, heads: usize, width: usize)
 
 /// An activation by the name transformers gives it.
 pub(super) fn activation(config: &Object, key: &str, default: Activation) -> Result<Activation> {
-    match config.optional_text(key)? {
-        None => Ok(default),
-        Some("silu" | "swish") => Ok(Activation::Silu),
-        Some("gelu" | "gelu_python") => Ok(Activation::Gelu),
-        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_accurate") => {
-            Ok(Activation::GeluTanh)
-        }
-        Some("relu") => Ok(Activation::Relu),
-        Some("sigmoid") => Ok(Activation::Sigmoid),
-        Some("tanh") => Ok(Activation::Tanh),
-        Some(other) => {
-            let known = "silu, gelu, gelu_new, gelu_pytorch_tanh, relu, sigmoid, tanh";
-            Err(config.error(key, format!("is {other:?}, an unknown function; known are {known}")))
-        }
+    let Some(name) = config.optional_text(key)? else { return Ok(default) };
+    activation_named(name).ok_or_else(|| {
+        config.error(key, format!("is {name:?}, an unknown function; known are {ACTIVATIONS}"))
+    })
+}
+
+/// The functions as messages list them.
+pub(crate) const ACTIVATIONS: &str = "silu, gelu, gelu_new, gelu_pytorch_tanh, relu, sigmoid, tanh";
+
+/// An activation by the name transformers gives it.
+pub(crate) fn activation_named(name: &str) -> Option<Activation> {
+    Some(match name {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" | "gelu_python" => Activation::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_accurate" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
+        "sigmoid" => Activation::Sigmoid,
+        "tanh" => Activation::Tanh,
+        _ => return None,
+    })
+}
+
+/// What transformers calls an activation.
+pub(crate) fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_pytorch_tanh",
+        Activation::Relu => "relu",
+        Activation::Sigmoid => "sigmoid",
+        Activation::Tanh => "tanh",
     }
 }
 

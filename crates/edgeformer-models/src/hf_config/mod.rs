@@ -11,8 +11,10 @@ mod window;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use decoder::{ACTIVATIONS, activation_name, activation_named};
+pub(crate) use names::{Names, names};
 pub(crate) use rope::longrope_mscale;
-pub(crate) use weights::{check_depth, weights};
+pub(crate) use weights::{Reader, check_depth, transpose, weights};
 
 use crate::Result;
 use crate::hyper::Hyper;

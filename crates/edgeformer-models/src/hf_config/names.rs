@@ -7,7 +7,7 @@
 use crate::hyper::Family;
 
 /// The names of a family.
-pub(super) struct Names {
+pub(crate) struct Names {
     /// What `*` may be, the usual first.
     pub prefixes: &'static [&'static str],
     /// Graph name and Hugging Face name.
@@ -21,7 +21,7 @@ pub(super) struct Names {
 }
 
 /// The names of a family.
-pub(super) fn names(family: Family) -> Names {
+pub(crate) fn names(family: Family) -> Names {
     match family {
         Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Qwen3Moe => LLAMA,
         Family::Gemma2 | Family::Gemma3 => GEMMA,

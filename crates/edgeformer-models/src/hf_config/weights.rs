@@ -41,7 +41,8 @@ pub(crate) fn weights(graph: &Graph, hyper: &Hyper, files: &Safetensors) -> Resu
     Ok(weights)
 }
 
-struct Reader<'a> {
+/// Finds the weights of a graph among the tensors of a folder.
+pub(crate) struct Reader<'a> {
     family: Family,
     names: Names,
     prefix: &'static str,
@@ -50,7 +51,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(family: Family, files: &'a Safetensors) -> Self {
+    /// A reader that has found nothing yet.
+    pub fn new(family: Family, files: &'a Safetensors) -> Self {
         let names = names(family);
         let (first, _) = names.table[0];
         let holds = |prefix: &&&str| {
@@ -69,25 +71,49 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn weight(&mut self, info: &WeightInfo) -> Result<Weight> {
+    /// A weight in the graph's shape.
+    ///
+    /// # Errors
+    /// If it is missing, of a type that is not read, or of another shape.
+    pub fn weight(&mut self, info: &WeightInfo) -> Result<Weight> {
+        let found = self.found(info)?;
+        match (self.is_transposed(info), found.parts()) {
+            (true, [tensor]) => {
+                transpose(tensor).map(Weight::whole).map_err(|error| self.core(error))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// A weight as the files hold it: nothing is copied, and rows and columns of the family's
+    /// transposed weights are still exchanged.
+    ///
+    /// # Errors
+    /// As [`Reader::weight`].
+    pub fn found(&mut self, info: &WeightInfo) -> Result<Weight> {
         let name = self.name(&info.name)?;
         let weight = if name.contains(".E.") {
             self.experts(info, &name)?
         } else {
             Weight::whole(self.shaped(info, &name)?)
         };
-        if weight.shape() == info.shape {
+        let mut needed = info.shape.clone();
+        if self.is_transposed(info) {
+            needed.reverse();
+        }
+        if weight.shape() == needed {
             return Ok(weight);
         }
-        Err(self.wrong_shape(&name, weight.shape(), &info.shape))
+        Err(self.wrong_shape(&name, weight.shape(), &needed))
     }
 
-    /// One tensor, turned to the graph's shape where the family holds it in another.
+    fn is_transposed(&self, info: &WeightInfo) -> bool {
+        Names::listed(self.names.transposed, &info.name)
+    }
+
+    /// One tensor, in the graph's shape where the family holds the same numbers in another.
     fn shaped(&mut self, info: &WeightInfo, name: &str) -> Result<Tensor> {
         let tensor = self.tensor(name)?;
-        if Names::listed(self.names.transposed, &info.name) {
-            return transpose(&tensor).map_err(|error| self.core(error));
-        }
         let elements = info.shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n));
         if Names::listed(self.names.reshaped, &info.name) && elements == Some(tensor.elements()) {
             return tensor.reshape(info.shape.clone()).map_err(|error| self.core(error));
@@ -156,7 +182,11 @@ impl<'a> Reader<'a> {
         Ok(tensor)
     }
 
-    fn refuse_extra(&self, hyper: &Hyper) -> Result<()> {
+    /// Whether tensors are left that were not asked for.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn refuse_extra(&self, hyper: &Hyper) -> Result<()> {
         let extra = self.files.names().find(|name| {
             !self.used.contains(*name) && !self.names.ignores(name) && !is_spare(hyper, name)
         });
@@ -188,14 +218,18 @@ fn is_spare(hyper: &Hyper, name: &str) -> bool {
     tied_head || (decoder.family == Family::DeepseekV3 && name.starts_with(&further))
 }
 
-/// A matrix with rows and columns exchanged. This one copy is made when the file is opened: every
+/// A float matrix with rows and columns exchanged, bit for bit. This one copy is made when the file is opened: every
 /// backend multiplies with rows of `[out, in]`.
-fn transpose(tensor: &Tensor) -> edgeformer_core::Result<Tensor> {
+pub(crate) fn transpose(tensor: &Tensor) -> edgeformer_core::Result<Tensor> {
     let &[rows, columns] = tensor.shape() else { return Ok(tensor.clone()) };
-    let values = tensor.to_f32();
-    let mut turned = Vec::with_capacity(values.len());
+    let size = tensor.format().block_bytes();
+    let bytes = tensor.bytes();
+    let mut turned = Vec::with_capacity(bytes.len());
     for column in 0..columns {
-        turned.extend((0..rows).map(|row| values[row * columns + column]));
+        for row in 0..rows {
+            let at = (row * columns + column) * size;
+            turned.extend_from_slice(&bytes[at..at + size]);
+        }
     }
-    Tensor::quantize(tensor.format(), [columns, rows], &turned)
+    Tensor::new(tensor.format(), [columns, rows], turned.into())
 }

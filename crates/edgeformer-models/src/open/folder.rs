@@ -25,9 +25,9 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
     hf_config::check_depth(&hyper, &tensors)?;
     let graph = graph(&hyper, config.path())?;
     let weights = hf_config::weights(&graph, &hyper, &tensors)?;
-    let preprocessor = match &hyper {
-        Hyper::Vision(vision) => preprocessor(path, vision)?,
-        Hyper::Decoder(_) | Hyper::Encoder(_) => None,
+    let (labels, preprocessor) = match &hyper {
+        Hyper::Vision(vision) => (labels(&config, vision)?, preprocessor(path, vision)?),
+        Hyper::Decoder(_) | Hyper::Encoder(_) => (Vec::new(), None),
     };
     let model = Model { graph, weights };
     let tokenizer = if options.tokenizer { Tokenizer::from_folder(path)? } else { None };
@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
         tokenizer,
         model: Arc::new(model),
         generation: GenerationDefaults::of_folder(path, &config)?,
-        labels: labels(&config, &hyper)?,
+        labels,
         preprocessor,
         pooling: pooling::of_folder(path)?,
         source: Source {
@@ -49,16 +49,17 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
     })
 }
 
-fn preprocessor(folder: &Path, vision: &Vision) -> Result<Option<Preprocessor>> {
+/// How a folder would have images prepared.
+pub(crate) fn preprocessor(folder: &Path, vision: &Vision) -> Result<Option<Preprocessor>> {
     let config = Object::read_optional(&folder.join("preprocessor_config.json"))?;
     config.map(|config| Preprocessor::of(&config, vision.channels, vision.image)).transpose()
 }
 
 /// `id2label` in the order of its ids, which are 0 to the number of classes.
-fn labels(config: &Object, hyper: &Hyper) -> Result<Vec<String>> {
-    let Hyper::Vision(Vision { classes: Some(classes), .. }) = hyper else { return Ok(Vec::new()) };
+pub(crate) fn labels(config: &Object, vision: &Vision) -> Result<Vec<String>> {
+    let Some(classes) = vision.classes else { return Ok(Vec::new()) };
     let Some(map) = config.optional_object("id2label")? else { return Ok(Vec::new()) };
-    let mut labels = vec![None; *classes];
+    let mut labels = vec![None; classes];
     for (id, label) in map.entries() {
         let slot = id.parse().ok().and_then(|id: usize| labels.get_mut(id));
         let (Some(slot), Value::String(label)) = (slot, label) else {

@@ -8,15 +8,23 @@ use edgeformer_core::Model;
 use super::{ModelFile, OpenOptions, Source, SourceKind, fitting, graph};
 use crate::generation::GenerationDefaults;
 use crate::gguf::Gguf;
+use crate::hyper::Hyper;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Result, gguf_model, pooling};
 
 pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<ModelFile> {
     refuse_part(&gguf)?;
-    let hyper = gguf_model::hyper(&gguf)?;
+    let hyper = gguf_model::hyper(gguf.metadata(), &gguf)?;
     gguf_model::check_depth(&hyper, &gguf)?;
     let graph = graph(&hyper, &path)?;
     let weights = gguf_model::weights(&graph, &hyper, &gguf)?;
+    let (labels, preprocessor) = match &hyper {
+        Hyper::Vision(vision) => (
+            gguf_model::labels(gguf.metadata(), vision)?,
+            gguf_model::preprocessor(gguf.metadata(), &gguf, vision)?,
+        ),
+        Hyper::Decoder(_) | Hyper::Encoder(_) => (Vec::new(), None),
+    };
     let model = Model { graph, weights };
     let tokenizer = if options.tokenizer { Tokenizer::from_gguf(&gguf)? } else { None };
     let tokenizer = fitting(tokenizer, &model)?;
@@ -26,10 +34,10 @@ pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<M
         tokenizer,
         model: Arc::new(model),
         hyper,
-        generation: GenerationDefaults::of_gguf(&gguf)?,
-        labels: Vec::new(),
-        preprocessor: None,
-        pooling: pooling::of_gguf(&gguf)?,
+        generation: GenerationDefaults::of_gguf(gguf.metadata())?,
+        labels,
+        preprocessor,
+        pooling: pooling::of_gguf(gguf.metadata())?,
         source: Source { path, kind: SourceKind::Gguf(gguf) },
     })
 }

@@ -23,6 +23,7 @@ use crate::safetensors::Safetensors;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result, families};
 
+pub(crate) use folder::{labels, preprocessor};
 pub use listing::TensorLine;
 
 /// Everything that a model's files hold. Weights are mapped, not read.
@@ -98,14 +99,21 @@ pub fn open(path: &Path) -> Result<ModelFile> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
+    match gguf_file(path)? {
+        Some(file) => gguf::open(file.clone(), Gguf::open(&file)?, options),
+        None => folder::open(path, options),
+    }
+}
+
+/// The GGUF file that a path names, `None` for a folder as Hugging Face lays it out.
+pub(crate) fn gguf_file(path: &Path) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
-        return gguf::open(path.into(), Gguf::open(path)?, options);
+        return Ok(Some(path.into()));
     }
     if path.join(folder::CONFIG).is_file() {
-        return folder::open(path, options);
+        return Ok(None);
     }
-    let file = only_gguf(path)?;
-    gguf::open(file.clone(), Gguf::open(&file)?, options)
+    only_gguf(path).map(Some)
 }
 
 /// Opens a GGUF file that is in memory; `name` stands for its path.

@@ -10,12 +10,14 @@ mod folder;
 mod header;
 mod index;
 mod json;
+mod shards;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use dtype::Dtype;
 pub use folder::{Integers, Safetensors, TensorInfo};
+pub(crate) use shards::write_shards;
 pub use write::{write_safetensors, write_safetensors_to};
 
 /// The file of a folder that is not sharded.

@@ -72,6 +72,16 @@ impl Bpe {
         Ok(Self { merges: list.into_boxed_slice(), index, byte_tokens, options })
     }
 
+    /// Left, right and joined token of every merge, the most urgent first.
+    pub fn merges(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        self.merges.iter().map(|merge| (merge.left, merge.right, merge.result))
+    }
+
+    /// What the file says besides.
+    pub fn options(&self) -> &BpeOptions {
+        &self.options
+    }
+
     /// Appends the tokens of one word.
     pub fn encode(&self, vocabulary: &Vocabulary, word: &str, ids: &mut Vec<u32>) {
         if word.is_empty() {

@@ -11,6 +11,7 @@ mod decoder;
 mod index;
 mod load;
 mod pre_tokenizer;
+mod save;
 mod sentencepiece;
 mod specials;
 mod stream;
@@ -21,6 +22,7 @@ mod vocabulary;
 mod vocabulary_builder;
 mod wordpiece;
 
+pub(crate) use save::TokenizerKeys;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message, Variables};
 pub use tokenizer::{AddSpecial, Tokenizer};

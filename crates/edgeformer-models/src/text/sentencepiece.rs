@@ -37,6 +37,16 @@ impl SentencePiece {
         Self { scores, byte_tokens: vocabulary.byte_tokens(), unknown }
     }
 
+    /// The score of a token.
+    pub fn score(&self, id: u32) -> f32 {
+        self.scores[id as usize]
+    }
+
+    /// The token for what nothing spells.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
     /// Appends the tokens of a text whose spaces are written `▁`.
     pub fn encode(&self, vocabulary: &Vocabulary, text: &str, ids: &mut Vec<u32>) {
         let characters = text.char_indices().map(|(at, c)| (at as u32, (at + c.len_utf8()) as u32));

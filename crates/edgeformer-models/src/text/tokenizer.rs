@@ -75,6 +75,11 @@ impl Tokenizer {
         tokenizer
     }
 
+    /// What its files say.
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// The token ids of a text.
     ///
     /// With `parse_special`, marks such as `<|im_end|>` in the text become their tokens: right for

@@ -1,16 +1,35 @@
 //! `tokenizer_config.json`: the names of the marks and the chat template.
 
+use std::path::Path;
+
 use serde::Deserialize;
+
+use super::json::{parse, read};
+use crate::Result;
 
 /// What EdgeFormer reads of the file.
 #[derive(Deserialize, Default)]
 pub(in crate::text) struct Config {
     pub bos_token: Option<TokenName>,
     pub eos_token: Option<TokenName>,
+    pub unk_token: Option<TokenName>,
+    pub pad_token: Option<TokenName>,
+    pub mask_token: Option<TokenName>,
     pub add_bos_token: Option<bool>,
     pub add_eos_token: Option<bool>,
     pub do_lower_case: Option<bool>,
     pub chat_template: Option<TemplateSource>,
+}
+
+impl Config {
+    /// The file of a folder; nothing is stated where there is none.
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer_config.json");
+        match path.is_file() {
+            true => parse(&read(&path)?, &path),
+            false => Ok(Self::default()),
+        }
+    }
 }
 
 /// A token by its text, alone or in an object.

@@ -17,11 +17,7 @@ impl Tokenizer {
     /// # Errors
     /// If a file cannot be read or is damaged.
     pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
-        let config_path = folder.join("tokenizer_config.json");
-        let config = match config_path.is_file() {
-            true => parse(&read(&config_path)?, &config_path)?,
-            false => Config::default(),
-        };
+        let config = Config::of_folder(folder)?;
         let whole = folder.join("tokenizer.json");
         if whole.is_file() {
             let file = parse(&read(&whole)?, &whole)?;

@@ -35,13 +35,21 @@ const ADD_EOS: &str = "tokenizer.ggml.add_eos_token";
 const ADD_SPACE: &str = "tokenizer.ggml.add_space_prefix";
 
 impl Tokenizer {
-    /// Reads a GGUF file's tokenizer; `None` where it has none.
+    /// Reads a GGUF file's tokenizer; `None` where it has none, or says so.
     ///
     /// Known are the models `llama` (SentencePiece), `gpt2` (byte-level BPE) and `bert`
     /// (WordPiece), with llama.cpp's defaults for what a file leaves out.
     pub fn from_gguf(gguf: &Gguf) -> Result<Option<Self>> {
-        let Some(model) = gguf.metadata().str(MODEL)? else { return Ok(None) };
-        let file = File { metadata: gguf.metadata(), vocabulary: vocabulary(gguf.metadata())? };
+        Self::from_metadata(gguf.metadata())
+    }
+
+    /// [`Tokenizer::from_gguf`], from the metadata of a file.
+    pub(crate) fn from_metadata(metadata: &Metadata) -> Result<Option<Self>> {
+        let Some(model) = metadata.str(MODEL)? else { return Ok(None) };
+        if matches!(model, "none" | "no_vocab") {
+            return Ok(None);
+        }
+        let file = File { metadata, vocabulary: vocabulary(metadata)? };
         let mut parts = match model {
             "llama" => file.sentencepiece()?,
             "gpt2" => file.byte_level()?,
@@ -49,13 +57,13 @@ impl Tokenizer {
             other => {
                 let other = crate::error::quote(other);
                 let problem = format!("is {other}; known are \"llama\", \"gpt2\" and \"bert\"");
-                return Err(gguf.metadata().error(MODEL, problem));
+                return Err(metadata.error(MODEL, problem));
             }
         };
-        parts.path = gguf.path().to_owned();
+        parts.path = metadata.path().to_owned();
         let mut ends = Vec::new();
         for key in [EOT, EOM] {
-            ends.extend(token(gguf.metadata(), &parts.vocabulary, key)?);
+            ends.extend(token(metadata, &parts.vocabulary, key)?);
         }
         let mut tokenizer = Self::new(parts);
         tokenizer.add_end_tokens(&ends);

@@ -13,4 +13,5 @@ mod merges;
 mod patterns;
 mod template_file;
 
+pub(super) use config::{Config, TokenName};
 pub(super) use template_file::TemplateFile;
