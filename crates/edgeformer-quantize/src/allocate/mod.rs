@@ -39,7 +39,8 @@ pub struct Allocation {
 impl Allocation {
     fn of(tensors: &[Vec<Offer>], picks: Vec<usize>, bound: f64) -> Self {
         let picked = || picks.iter().zip(tensors).map(|(&pick, offers)| offers[pick]);
-        let (bytes, cost) = (picked().map(|offer| offer.bytes).sum(), picked().map(|offer| offer.cost).sum());
+        let (bytes, cost) =
+            (picked().map(|offer| offer.bytes).sum(), picked().map(|offer| offer.cost).sum());
         Self { picks, bytes, cost, bound }
     }
 }
@@ -71,7 +72,8 @@ mod tests {
     fn plainly(tensors: &[Vec<Offer>], budget: u64) -> Option<f64> {
         let Some((first, rest)) = tensors.split_first() else { return Some(0.0) };
         let fits = first.iter().filter(|offer| offer.bytes <= budget);
-        let costs = fits.filter_map(|offer| Some(offer.cost + plainly(rest, budget - offer.bytes)?));
+        let costs =
+            fits.filter_map(|offer| Some(offer.cost + plainly(rest, budget - offer.bytes)?));
         costs.reduce(f64::min)
     }
 

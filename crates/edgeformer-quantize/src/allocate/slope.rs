@@ -5,8 +5,11 @@ use super::Offer;
 /// exchanges allowed) costs: no choice is cheaper (Sinha and Zoltners 1979).
 pub(super) fn solve(tensors: &[Vec<Offer>], budget: u64) -> Option<(Vec<usize>, f64)> {
     let hulls: Vec<Vec<usize>> = tensors.iter().map(|offers| hull(offers)).collect();
-    let mut picks: Vec<usize> = hulls.iter().map(|hull| hull.first().copied()).collect::<Option<_>>()?;
-    let picked = |picks: &[usize]| picks.iter().zip(tensors).map(|(&pick, offers)| offers[pick]).collect::<Vec<_>>();
+    let mut picks: Vec<usize> =
+        hulls.iter().map(|hull| hull.first().copied()).collect::<Option<_>>()?;
+    let picked = |picks: &[usize]| {
+        picks.iter().zip(tensors).map(|(&pick, offers)| offers[pick]).collect::<Vec<_>>()
+    };
     let start = picked(&picks);
     let mut left = budget.checked_sub(start.iter().map(|offer| offer.bytes).sum())?;
     let mut bound: f64 = start.iter().map(|offer| offer.cost).sum();
@@ -15,7 +18,9 @@ pub(super) fn solve(tensors: &[Vec<Offer>], budget: u64) -> Option<(Vec<usize>, 
         .iter()
         .enumerate()
         .flat_map(|(tensor, hull)| {
-            hull.windows(2).map(move |pair| Exchange::new(tensor, pair[1], &tensors[tensor][pair[0]], &tensors[tensor][pair[1]]))
+            hull.windows(2).map(move |pair| {
+                Exchange::new(tensor, pair[1], &tensors[tensor][pair[0]], &tensors[tensor][pair[1]])
+            })
         })
         .collect();
     // Along a hull slopes fall, so a stable sort keeps each tensor's exchanges in order.
@@ -68,7 +73,9 @@ fn hull(offers: &[Offer]) -> Vec<usize> {
             continue;
         }
         while let [.., before, last] = hull[..] {
-            let slope = |a: usize, b: &Offer| (offers[a].cost - b.cost) / (b.bytes - offers[a].bytes) as f64;
+            let slope = |a: usize, b: &Offer| {
+                (offers[a].cost - b.cost) / (b.bytes - offers[a].bytes) as f64
+            };
             if slope(before, &offers[last]) > slope(last, offer) {
                 break;
             }

@@ -46,7 +46,11 @@ impl Recipe {
     }
 
     /// The same with another format for some tensors.
-    pub fn with(mut self, name: impl Into<String>, formats: impl IntoIterator<Item = (String, Format)>) -> Self {
+    pub fn with(
+        mut self,
+        name: impl Into<String>,
+        formats: impl IntoIterator<Item = (String, Format)>,
+    ) -> Self {
         self.name = name.into();
         let choice = |(name, format)| (name, Choice { format, fallback: None });
         self.choices.extend(formats.into_iter().map(choice));

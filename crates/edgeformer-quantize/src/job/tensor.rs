@@ -5,9 +5,9 @@ use std::io::Write;
 use edgeformer_core::{Format, Tensor};
 use edgeformer_models::checkpoint::LazyTensor;
 
+use super::Options;
 use super::recipe::Choice;
 use super::report::{TensorReport, method_name};
-use super::Options;
 use crate::linalg::Hessian;
 use crate::rounding::{InputStats, Method, Objective, round_matrix};
 use crate::{Error, Result};
@@ -207,7 +207,8 @@ impl Errors {
         let decoded = rounded.format.dequantize(rounded.bytes, &mut after);
         decoded.expect("rounding gives as many blocks as there are values");
         self.is_weighted = rounded.importance.is_some();
-        let rows = rounded.values.chunks_exact(rounded.columns).zip(after.chunks_exact(rounded.columns));
+        let rows =
+            rounded.values.chunks_exact(rounded.columns).zip(after.chunks_exact(rounded.columns));
         for (before, after) in rows {
             for (column, (&before, &after)) in before.iter().zip(after).enumerate() {
                 let (before, after) = (f64::from(before), f64::from(after));

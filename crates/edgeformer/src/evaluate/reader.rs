@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use edgeformer_core::{
-    Input, InputObserver, Outputs, Program, Rows, SequenceId, Session, SessionOptions, Span, Step, Want,
+    Input, InputObserver, Outputs, Program, Rows, SequenceId, Session, SessionOptions, Span, Step,
+    Want,
 };
 
 use super::{Divergence, Window};

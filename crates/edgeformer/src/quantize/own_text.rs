@@ -33,7 +33,8 @@ pub fn own_text(subject: &Subject, count: usize, seed: u64, told: Told<'_>) -> R
     for batch in 0..batches {
         let opened = (0..sequences).map(|_| session.cache().create());
         let open: Vec<SequenceId> = opened.collect::<edgeformer_core::Result<_>>()?;
-        let mut texts: Vec<Vec<u32>> = open.iter().map(|_| vec![first(subject, &mut random)]).collect();
+        let mut texts: Vec<Vec<u32>> =
+            open.iter().map(|_| vec![first(subject, &mut random)]).collect();
         for written in 1..context {
             told.go_on()?;
             let spans: Vec<Span<'_>> = open
@@ -49,7 +50,11 @@ pub fn own_text(subject: &Subject, count: usize, seed: u64, told: Told<'_>) -> R
                 text.push(draw(logits, &mut random)?);
             }
             let done = batch * context + written + 1;
-            (told.progress)("writing text to calibrate with", done as u64, (batches * context) as u64);
+            (told.progress)(
+                "writing text to calibrate with",
+                done as u64,
+                (batches * context) as u64,
+            );
         }
         open.into_iter().for_each(|sequence| session.cache().remove(sequence));
         tokens.extend(texts.into_iter().flatten());

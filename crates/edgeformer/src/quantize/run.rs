@@ -9,7 +9,9 @@ use edgeformer_quantize::allocate::allocate;
 use edgeformer_quantize::job::{self, Options, Recipe, Report};
 use edgeformer_quantize::mixture::Mixture;
 use edgeformer_quantize::rounding::{Gptq, Method, Objective};
-use edgeformer_quantize::transform::{self, AwqOptions, RotateOptions};
+use edgeformer_quantize::transform::awq::{AwqOptions, awq};
+use edgeformer_quantize::transform::rotate::{RotateOptions, rotate};
+use edgeformer_quantize::transform::smooth::smooth;
 
 use super::request::{MethodName, Quantized, Request, Size, Tried};
 use super::statistics::{Statistics, Texts};
@@ -33,10 +35,11 @@ pub fn quantize(request: &Request, engine: &EngineOptions, told: Told<'_>) -> Re
     check(request)?;
     let mut checkpoint = Checkpoint::open(&request.input)?;
     if let Some(seed) = request.rotate {
-        transform::rotate(&mut checkpoint, &RotateOptions { seed, ..RotateOptions::default() })?;
+        rotate(&mut checkpoint, &RotateOptions { seed, ..RotateOptions::default() })?;
     }
     let given = Statistics::given(request)?;
-    let measured = matches!(request.size, Size::BitsPerWeight(_)) || request.method == MethodName::Auto;
+    let measured =
+        matches!(request.size, Size::BitsPerWeight(_)) || request.method == MethodName::Auto;
     let mut run = Run { request, engine, told, checkpoint, folder: None };
     let (report, calibrated_with, tried) = if measured || !given.suffice(request) {
         run.with_model(given)?
@@ -60,7 +63,9 @@ fn check(request: &Request) -> Result<()> {
         return wrong(&format!("{output} is there already: name another file, or --force"));
     }
     if request.rotate.is_some() && (request.imatrix.is_some() || request.hessians.is_some()) {
-        return wrong("--rotate changes what weights read: leave --imatrix and --hessians out and name --text, or nothing");
+        return wrong(
+            "--rotate changes what weights read: leave --imatrix and --hessians out and name --text, or nothing",
+        );
     }
     if request.method == MethodName::Smooth && request.hessians.is_some() {
         return wrong("smooth changes what weights read and takes no --hessians");
@@ -125,13 +130,14 @@ impl Run<'_> {
             MethodName::Awq => {
                 let before = checkpoint.clone();
                 let round = |name: &str, rows: &[f32], columns: usize, importance: &[f32]| {
-                    let format = before.tensor(name).map_or(Format::Q4_0, |tensor| recipe.of(tensor).format);
+                    let format =
+                        before.tensor(name).map_or(Format::Q4_0, |tensor| recipe.of(tensor).format);
                     rounded(rows, columns, format, importance)
                 };
-                transform::awq(checkpoint, imatrix, &AwqOptions::default(), &round)?;
+                awq(checkpoint, imatrix, &AwqOptions::default(), &round)?;
             }
             MethodName::Smooth => {
-                transform::smooth(checkpoint, imatrix, self.request.smooth_alpha)?;
+                smooth(checkpoint, imatrix, self.request.smooth_alpha)?;
             }
             _ => {}
         }
@@ -176,7 +182,14 @@ impl Run<'_> {
         let folder = self.folder()?.join("hessians");
         let recorded = !given.suffice(self.request);
         let statistics = match recorded {
-            true => given.record(&subject, &texts.calibration, &texts.name, self.request, &folder, self.told)?,
+            true => given.record(
+                &subject,
+                &texts.calibration,
+                &texts.name,
+                self.request,
+                &folder,
+                self.told,
+            )?,
             false => given,
         };
         let name = match (&self.request.imatrix, recorded) {
@@ -308,9 +321,11 @@ impl Run<'_> {
             return Ok(self.request.input.clone());
         }
         let path = self.folder()?.join("float.gguf");
-        let bytes = self.checkpoint.tensors.iter().map(|tensor| {
-            Ok(tensor.format().tensor_bytes(tensor.shape())? as u64)
-        });
+        let bytes = self
+            .checkpoint
+            .tensors
+            .iter()
+            .map(|tensor| Ok(tensor.format().tensor_bytes(tensor.shape())? as u64));
         super::room::check(&path, bytes.sum::<edgeformer_core::Result<u64>>()?)?;
         (self.told.progress)("writing the model as it can be run", 0, 1);
         self.checkpoint.write_gguf(&path)?;
@@ -324,7 +339,10 @@ impl Run<'_> {
             let parent = parent.unwrap_or(Path::new("."));
             let made = tempfile::Builder::new().prefix(".edgeformer-").tempdir_in(parent);
             self.folder = Some(made.map_err(|error| {
-                Error::Request(format!("{}: no folder can be made in it: {error}", parent.display()))
+                Error::Request(format!(
+                    "{}: no folder can be made in it: {error}",
+                    parent.display()
+                ))
             })?);
         }
         Ok(self.folder.as_ref().expect("it was made").path())
@@ -401,7 +419,8 @@ fn allocated(
         .map(|tensor| Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64))
         .sum::<edgeformer_core::Result<u64>>()?;
     let offers: Vec<_> = found.iter().map(|sensitivity| sensitivity.offers.clone()).collect();
-    let least: u64 = offers.iter().filter_map(|all| all.iter().map(|offer| offer.bytes).min()).sum();
+    let least: u64 =
+        offers.iter().filter_map(|all| all.iter().map(|offer| offer.bytes).min()).sum();
     let allocation = budget.checked_sub(fixed).and_then(|budget| allocate(&offers, budget));
     let allocation = allocation.ok_or_else(|| {
         let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
@@ -409,8 +428,7 @@ fn allocated(
         Error::Request(format!("the model does not fit: its smallest formats take {bits:.2} bits a weight, norms and all"))
     })?;
     let picks = found.iter().zip(&allocation.picks);
-    let formats = picks.map(|(sensitivity, &pick)| {
-        (sensitivity.tensor.clone(), sensitivity.offers[pick].format)
-    });
+    let formats = picks
+        .map(|(sensitivity, &pick)| (sensitivity.tensor.clone(), sensitivity.offers[pick].format));
     Ok(base.clone().with(name, formats))
 }

@@ -107,9 +107,6 @@ impl Statistics {
         let options = wanted.then_some(&options);
         let Calibration { imatrix, hessians } =
             calibrate(subject, windows, &[name.to_owned()], options, told)?;
-        Ok(Self {
-            imatrix: self.imatrix.or(Some(imatrix)),
-            hessians: self.hessians.or(hessians),
-        })
+        Ok(Self { imatrix: self.imatrix.or(Some(imatrix)), hessians: self.hessians.or(hessians) })
     }
 }

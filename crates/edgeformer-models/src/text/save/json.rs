@@ -46,9 +46,7 @@ fn post_processor(parts: &Parts) -> Value {
     if parts.before.is_empty() && parts.after.is_empty() {
         return Value::Null;
     }
-    let mark = |id: &u32, segment: u32| {
-        json!({"SpecialToken": {"id": parts.vocabulary.piece(*id), "type_id": segment}})
-    };
+    let mark = |id: &u32, segment: u32| json!({"SpecialToken": {"id": parts.vocabulary.piece(*id), "type_id": segment}});
     let around = |name: &str, segment: u32, before: &[u32]| {
         let before = before.iter().map(|id| mark(id, segment));
         let text = json!({"Sequence": {"id": name, "type_id": segment}});
@@ -87,9 +85,9 @@ fn decoder(decoder: &Decoder) -> Result<Value, String> {
                 "type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " ",
             });
             let fallback = bytes.then(|| json!({"type": "ByteFallback"}));
-            let strip = (*leading_spaces > 0).then(|| {
-                json!({"type": "Strip", "content": " ", "start": leading_spaces, "stop": 0})
-            });
+            let strip = (*leading_spaces > 0).then(
+                || json!({"type": "Strip", "content": " ", "start": leading_spaces, "stop": 0}),
+            );
             let steps: Vec<Value> = [Some(spaces), fallback, Some(json!({"type": "Fuse"})), strip]
                 .into_iter()
                 .flatten()
@@ -108,7 +106,13 @@ fn model(parts: &Parts) -> Result<Value, String> {
             let options = bpe.options();
             let merges: Vec<_> =
                 bpe.merges().map(|(left, right, _)| [piece(left), piece(right)]).collect();
-            Ok(bpe_section(vocabulary, &merges, options.unknown, options.byte_fallback, options.whole_words))
+            Ok(bpe_section(
+                vocabulary,
+                &merges,
+                options.unknown,
+                options.byte_fallback,
+                options.whole_words,
+            ))
         }
         Algorithm::SentencePiece(pieces) => {
             let merges: Vec<_> = scores::merges(pieces, vocabulary)

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod calibrate;
 mod chat;
 mod classify;
 mod devices;
@@ -16,6 +17,7 @@ mod output;
 mod pack;
 mod plan;
 mod progress;
+mod quantize;
 mod report;
 mod saved;
 mod table;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),
+        Command::Calibrate(command) => calibrate::run(command),
+        Command::Quantize(command) => quantize::run(command),
     };
     failure::exit_code(result)
 }

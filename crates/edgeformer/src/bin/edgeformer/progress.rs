@@ -2,7 +2,27 @@
 
 use std::time::Duration;
 
+use edgeformer::quantize::Told;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::Failure;
+use crate::interrupt::{self, Answering};
+
+/// Runs something of several stages, shows how far each is, and lets Ctrl-C end it.
+pub fn watched<T>(
+    quiet: bool,
+    work: impl FnOnce(Told<'_>) -> edgeformer::Result<T>,
+) -> Result<T, Failure> {
+    interrupt::install()
+        .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
+    let answering = Answering::start();
+    let working = Working::steps("", 0, quiet);
+    let progress = |what: &str, done: u64, all: u64| {
+        working.tell(what.to_owned());
+        working.reach(done, all);
+    };
+    Ok(work(Told { progress: &progress, stopped: &|| answering.stopped() })?)
+}
 
 /// A line that says what is going on until it is dropped or finished.
 pub struct Working(ProgressBar);

@@ -2,7 +2,7 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `eval`: what each measure of `eval` takes
+//! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
 
@@ -10,6 +10,7 @@ mod cache;
 mod commands;
 mod eval;
 mod model;
+mod quantize;
 mod sampling;
 mod speculation;
 mod values;
@@ -23,6 +24,7 @@ pub use commands::{
 };
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 pub use model::ModelArgs;
+pub use quantize::{Calibrate, Quantize};
 pub use sampling::SamplingArgs;
 pub use speculation::SpeculationArgs;
 
@@ -60,6 +62,10 @@ pub enum Command {
     TuneWindow(TuneWindow),
     /// Measure a model: perplexity, divergence from a reference, accuracy
     Eval(Eval),
+    /// Record what a model's products read while it reads a text, for quantize
+    Calibrate(Calibrate),
+    /// Make a model smaller: a GGUF file of another format
+    Quantize(Quantize),
 }
 
 #[cfg(test)]

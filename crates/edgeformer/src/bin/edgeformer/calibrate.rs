@@ -1,0 +1,85 @@
+use edgeformer::evaluate::{Activations, Subject, read_text, text_windows};
+use edgeformer::quantize::{HessianOptions, calibrate};
+use edgeformer::{Config, EngineOptions, ModelSource};
+use serde::Serialize;
+
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::progress::watched;
+
+/// Tokens of a window where nothing says otherwise: llama.cpp's.
+const WINDOW: usize = 512;
+
+/// Rows of logits that are held at a time.
+const LOGITS: usize = 64;
+
+/// What was recorded.
+#[derive(Serialize)]
+struct Recorded {
+    imatrix: std::path::PathBuf,
+    hessians: Option<std::path::PathBuf>,
+    weights: usize,
+    chunks: u32,
+    chunk_size: u32,
+}
+
+pub fn run(command: &args::Calibrate) -> Outcome {
+    if command.output.exists() && !command.force {
+        let output = command.output.display();
+        return Err(Failure::Failed(format!(
+            "{output} is there already: name another file, or --force"
+        )));
+    }
+    let config = command.model.config_for(command.source.as_deref())?;
+    let source = ModelSource::from_path(config.model.as_deref());
+    let text = read_text(&command.text)?;
+    let subject = Subject::open(&source, &engine_options(&config), Activations::AsUsual)?;
+    let windows = text_windows(&subject, &text, None)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", command.text.display())))?;
+    let windows = windows.take(command.chunks.unwrap_or(usize::MAX));
+    let hessians = command.hessians.as_deref().map(|folder| HessianOptions {
+        folder,
+        block: command.hessian_block,
+        memory: command.hessian_memory.0,
+        force: command.force,
+    });
+    let name =
+        command.text.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let calibration = watched(config.quiet, |told| {
+        calibrate(&subject, &windows, &[name], hessians.as_ref(), told)
+    })?;
+    calibration.imatrix.write(&command.output).map_err(edgeformer::Error::from)?;
+    let recorded = Recorded {
+        imatrix: command.output.clone(),
+        hessians: command.hessians.clone(),
+        weights: calibration.imatrix.entries.len(),
+        chunks: calibration.imatrix.chunks,
+        chunk_size: calibration.imatrix.chunk_size,
+    };
+    if command.json {
+        return output::show_json(&recorded);
+    }
+    output::show(&format!(
+        "{}: {} weights, {} windows of {} tokens\n",
+        recorded.imatrix.display(),
+        recorded.weights,
+        recorded.chunks,
+        recorded.chunk_size
+    ))?;
+    Ok(())
+}
+
+/// How a model is run to be calibrated or judged: in windows, keys and values in f32.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    use edgeformer::{CacheFormat, Speculation};
+    EngineOptions {
+        context: config.ctx_size.or(Some(WINDOW)),
+        output_rows: Some(LOGITS),
+        sequences: 1,
+        cache_type_k: config.cache_type_k.or(Some(CacheFormat::F32)),
+        cache_type_v: config.cache_type_v.or(Some(CacheFormat::F32)),
+        speculation: Speculation::default(),
+        ..EngineOptions::from(config)
+    }
+}
