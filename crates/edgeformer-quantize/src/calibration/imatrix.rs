@@ -163,7 +163,9 @@ fn entry(path: &Path, gguf: &Gguf, name: &str) -> Result<ImatrixEntry> {
     }
     let wrong = |value: &f32| !value.is_finite() || *value < 0.0;
     if entry.sums.iter().chain(&entry.counts).chain(&entry.largest).any(wrong) {
-        return Err(damaged("a sum of squares, a count or a largest value is negative or no number"));
+        return Err(damaged(
+            "a sum of squares, a count or a largest value is negative or no number",
+        ));
     }
     Ok(entry)
 }

@@ -111,12 +111,7 @@ fn multiply_columns(
 
 impl Reader {
     /// The scale of every column of a matrix.
-    pub(super) fn column_scales(
-        &self,
-        matrix: usize,
-        columns: usize,
-        scales: &[f32],
-    ) -> Vec<f32> {
+    pub(super) fn column_scales(&self, matrix: usize, columns: usize, scales: &[f32]) -> Vec<f32> {
         (0..columns).map(|column| scales[self.channel(matrix, columns, column)]).collect()
     }
 }

@@ -14,8 +14,7 @@ struct Norm {
     readers: &'static [&'static str],
 }
 
-const ATTENTION: &[&str] =
-    &["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_q_a", "attn_kv_a_mqa"];
+const ATTENTION: &[&str] = &["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_q_a", "attn_kv_a_mqa"];
 
 const FEED: &[&str] = &[
     "ffn_gate",
@@ -120,11 +119,7 @@ pub(super) fn values(checkpoint: &Checkpoint, prefix: &str) -> Result<Option<Fol
 }
 
 /// Up- and down-projections of gated networks, experts each for themselves.
-pub(super) fn products(
-    checkpoint: &Checkpoint,
-    prefix: &str,
-    kind: Kind,
-) -> Result<Vec<Foldable>> {
+pub(super) fn products(checkpoint: &Checkpoint, prefix: &str, kind: Kind) -> Result<Vec<Foldable>> {
     let mut found = Vec::new();
     for parts in PRODUCTS {
         let [gate, up, down] = parts.map(|part| format!("{prefix}{part}.weight"));
@@ -159,12 +154,7 @@ fn last(checkpoint: &Checkpoint, weight: String, count: usize) -> Result<Rows> {
 }
 
 /// Rows of values behind those of keys, head by head.
-fn behind_keys(
-    checkpoint: &Checkpoint,
-    weight: String,
-    heads: usize,
-    head: usize,
-) -> Result<Rows> {
+fn behind_keys(checkpoint: &Checkpoint, weight: String, heads: usize, head: usize) -> Result<Rows> {
     let all = rows(need(checkpoint, &weight)?);
     let stride = all / heads;
     let whole = all.is_multiple_of(heads) && stride > head;

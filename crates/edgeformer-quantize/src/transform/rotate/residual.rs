@@ -125,7 +125,8 @@ fn rotate_columns(checkpoint: &mut Checkpoint, name: &str, stream: &Arc<Rotation
     let columns = columns(tensor);
     let matrix_len = tensor.elements() / matrices(tensor).max(1);
     if matrix_len != stream.width() * columns {
-        let problem = format!("writes {} channels, {TABLE} has {}", matrix_len / columns, stream.width());
+        let problem =
+            format!("writes {} channels, {TABLE} has {}", matrix_len / columns, stream.width());
         return Err(Error::tensor(name, format!("{problem}: convert the model again")));
     }
     let stream = stream.clone();
