@@ -24,7 +24,7 @@ use sample::Sample;
 use search::{best, mean_squares, scales};
 
 /// Rounds rows of a matrix to the format that it will have and gives the values of the result:
-/// `round(name, rows, columns, importance)`, with the E[x²] of each column.
+/// `round(name, rows, columns, importance)`, with the `E[x²]` of each column.
 pub type Round<'a> = dyn Fn(&str, &[f32], usize, &[f32]) -> Result<Vec<f32>> + 'a;
 
 /// How scales are searched.

@@ -16,7 +16,7 @@ pub(super) struct Sample {
     pub rows: Vec<f32>,
     /// The channel of every column.
     pub channels: Vec<usize>,
-    /// E[x²] of every column.
+    /// `E[x²]` of every column.
     pub importance: Vec<f32>,
     /// How many rows of the matrix each of these stands for.
     pub share: f64,

@@ -20,7 +20,7 @@ pub(super) struct Best {
     pub after: f64,
 }
 
-/// E[x²] of every channel, over all that read it; `None` of those that nothing passed. Nothing if
+/// `E[x²]` of every channel, over all that read it; `None` of those that nothing passed. Nothing if
 /// the importance matrix knows no reader.
 pub(super) fn mean_squares(
     checkpoint: &Checkpoint,
