@@ -54,7 +54,7 @@ pub struct ImatrixEntry {
 }
 
 impl ImatrixEntry {
-    /// E[x²] of every input channel of a matrix; ones where it never read anything (an expert that
+    /// `E[x²]` of every input channel of a matrix; ones where it never read anything (an expert that
     /// no token picked), nothing if there is no such matrix.
     pub fn importance(&self, matrix: usize) -> Option<Vec<f32>> {
         let count = *self.counts.get(matrix)?;

@@ -24,7 +24,7 @@ use sample::Sample;
 use search::{best, mean_squares, scales};
 
 /// Rounds rows of a matrix to the format that it will have and gives the values of the result:
-/// `round(name, rows, columns, importance)`, with the E[x²] of each column.
+/// `round(name, rows, columns, importance)`, with the `E[x²]` of each column.
 pub type Round<'a> = dyn Fn(&str, &[f32], usize, &[f32]) -> Result<Vec<f32>> + 'a;
 
 /// How scales are searched.
@@ -75,7 +75,7 @@ pub fn awq(
     let mut found = Vec::new();
     for pair in foldables(checkpoint)? {
         let Some(squares) = mean_squares(checkpoint, imatrix, &pair)? else { continue };
-        let samples = samples(checkpoint, &pair, &squares, options)?;
+        let samples = samples(checkpoint, imatrix, &pair, &squares, options.sample)?;
         checkpoint.release();
         let best = best(&samples, &squares, options.steps, round)?;
         if best.alpha > 0.0 {
@@ -96,13 +96,15 @@ pub fn awq(
 
 fn samples(
     checkpoint: &Checkpoint,
+    imatrix: &Imatrix,
     pair: &Foldable,
     squares: &[Option<f32>],
-    options: &AwqOptions,
+    elements: usize,
 ) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for reader in &pair.readers {
-        samples.extend(Sample::of(checkpoint, reader, squares, options.sample)?);
+        let entry = imatrix.entries.get(&reader.weight);
+        samples.extend(Sample::of(checkpoint, reader, entry, squares, elements)?);
     }
     Ok(samples)
 }

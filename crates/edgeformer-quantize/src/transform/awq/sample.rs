@@ -4,6 +4,7 @@ use edgeformer_core::Tensor;
 use edgeformer_models::checkpoint::Checkpoint;
 
 use crate::Result;
+use crate::calibration::ImatrixEntry;
 use crate::transform::edit::{matrices, need};
 use crate::transform::fold::Reader;
 
@@ -15,16 +16,20 @@ pub(super) struct Sample {
     pub rows: Vec<f32>,
     /// The channel of every column.
     pub channels: Vec<usize>,
+    /// `E[x²]` of every column.
+    pub importance: Vec<f32>,
     /// How many rows of the matrix each of these stands for.
     pub share: f64,
 }
 
 impl Sample {
     /// Of every matrix of a reader, with `elements` in all, at least one row each. Matrices whose
-    /// channels were never seen (experts that no token picked) are left out.
+    /// channels were never seen (experts that no token picked) are left out. Columns matter as
+    /// `entry` says, and where it says nothing as their channels do on average (`squares`).
     pub fn of(
         checkpoint: &Checkpoint,
         reader: &Reader,
+        entry: Option<&ImatrixEntry>,
         squares: &[Option<f32>],
         elements: usize,
     ) -> Result<Vec<Self>> {
@@ -41,11 +46,15 @@ impl Sample {
             if channels.iter().all(|&channel| squares[channel].is_none()) {
                 continue;
             }
+            let average = || channels.iter().map(|&at| squares[at].unwrap_or(0.0)).collect();
+            let seen = entry.filter(|entry| entry.counts.get(matrix).is_some_and(|&n| n > 0.0));
+            let importance = seen.and_then(|entry| entry.importance(matrix));
             let places = (0..wanted).map(|index| matrix * rows + index * rows / wanted);
             samples.push(Self {
                 weight: reader.weight.clone(),
                 columns,
                 rows: read_rows(&tensor, places)?,
+                importance: importance.unwrap_or_else(average),
                 channels,
                 share: rows as f64 / wanted as f64,
             });

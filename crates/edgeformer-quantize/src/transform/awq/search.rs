@@ -20,7 +20,7 @@ pub(super) struct Best {
     pub after: f64,
 }
 
-/// E[x²] of every channel, over all that read it; `None` of those that nothing passed. Nothing if
+/// `E[x²]` of every channel, over all that read it; `None` of those that nothing passed. Nothing if
 /// the importance matrix knows no reader.
 pub(super) fn mean_squares(
     checkpoint: &Checkpoint,
@@ -62,11 +62,11 @@ pub(super) fn best(
     round: &Round<'_>,
 ) -> Result<Best> {
     let unchanged = vec![1.0; squares.len()];
-    let before = error(samples, squares, &unchanged, round)?;
+    let before = error(samples, &unchanged, round)?;
     let mut best = Best { alpha: 0.0, before, after: before };
     for step in 1..=steps {
         let alpha = step as f32 / steps as f32;
-        let after = error(samples, squares, &scales(squares, alpha), round)?;
+        let after = error(samples, &scales(squares, alpha), round)?;
         if after < best.after {
             best = Best { alpha, before, after };
         }
@@ -75,30 +75,18 @@ pub(super) fn best(
 }
 
 /// `Σ E[(x_j/s_j)²] (s_j w_j - round(s_j w_j))²`.
-fn error(
-    samples: &[Sample],
-    squares: &[Option<f32>],
-    scales: &[f32],
-    round: &Round<'_>,
-) -> Result<f64> {
+fn error(samples: &[Sample], scales: &[f32], round: &Round<'_>) -> Result<f64> {
     let mut sum = 0.0;
     for sample in samples {
-        sum += sample.share * error_of(sample, squares, scales, round)?;
+        sum += sample.share * error_of(sample, scales, round)?;
     }
     Ok(sum)
 }
 
-fn error_of(
-    sample: &Sample,
-    squares: &[Option<f32>],
-    scales: &[f32],
-    round: &Round<'_>,
-) -> Result<f64> {
-    let importance: Vec<f32> = sample
-        .channels
-        .iter()
-        .map(|&channel| squares[channel].unwrap_or(0.0) / scales[channel].powi(2))
-        .collect();
+fn error_of(sample: &Sample, scales: &[f32], round: &Round<'_>) -> Result<f64> {
+    let columns = sample.importance.iter().zip(&sample.channels);
+    let importance: Vec<f32> =
+        columns.map(|(square, &channel)| square / scales[channel].powi(2)).collect();
     let mut scaled = sample.rows.clone();
     for row in scaled.chunks_exact_mut(sample.columns) {
         row.iter_mut().zip(&sample.channels).for_each(|(value, &at)| *value *= scales[at]);

@@ -129,3 +129,27 @@ impl Reader {
         before + column / (self.head * self.group) * self.head + column % self.head
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_heads_of_a_group_share_channels() {
+        let reader = Reader { weight: "o".into(), head: 2, group: 2, per_matrix: false };
+        let channels: Vec<_> = (0..8).map(|column| reader.channel(0, 8, column)).collect();
+        assert_eq!(channels, [0, 1, 0, 1, 2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn experts_have_channels_of_their_own() {
+        let reader = Reader { per_matrix: true, ..Reader::plain("down".into(), 3) };
+        assert_eq!([0, 1, 2].map(|column| reader.channel(2, 3, column)), [6, 7, 8]);
+    }
+
+    #[test]
+    fn values_lie_behind_the_keys_of_their_head() {
+        let rows = Rows { weight: "kv".into(), bias: None, first: 3, run: 2, stride: 5 };
+        assert_eq!([0, 1, 2, 3].map(|channel| rows.row(channel)), [3, 4, 8, 9]);
+    }
+}

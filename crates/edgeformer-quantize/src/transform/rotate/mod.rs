@@ -4,7 +4,8 @@
 //! - **R1**: the residual stream `x` becomes `x Q`. An RMS norm does not see a rotation once its
 //!   weight is moved into the matrices that read it. Whatever writes the stream (embeddings,
 //!   `attn_output`, `ffn_down`) writes it rotated, whatever reads it expects it so.
-//! - **R2**: every value head `v` becomes `v Q`, and `attn_output` expects it so.
+//! - **R2**: every value head `v` becomes `v Q`, and `attn_output` expects it so. Files that hold
+//!   the up-projection of latents twice (`attn_kv_b` and `attn_v_b`) keep their values as they are.
 //!
 //! Outliers of single channels are spread over all, in weights and in activations, without data.
 //! A tied head is written on its own, since it reads another basis than the table holds: the file
@@ -59,30 +60,34 @@ pub struct Rotated {
     pub added_head: usize,
 }
 
-/// Rotates a model. What was changed is in f32.
+/// Rotates a model. What was changed is in f32; nothing is if there is an error.
 ///
 /// # Errors
 /// If the model was rotated already, or is of a family whose residual stream cannot be rotated:
 /// layer norms (GPT-2, BERT, ViT), norms between a half and the stream (Gemma 2 and 3).
 pub fn rotate(checkpoint: &mut Checkpoint, options: &RotateOptions) -> Result<Rotated> {
     refuse::rotated(checkpoint)?;
+    // Clones are cheap: tensors are made when they are asked for.
+    let mut changed = checkpoint.clone();
     let mut added_head = 0;
     if options.residual {
-        refuse::family(checkpoint)?;
-        added_head = residual::untie(checkpoint)?;
-        residual::rotate(checkpoint, options.seed)?;
+        refuse::family(&changed)?;
+        added_head = residual::untie(&mut changed)?;
+        residual::rotate(&mut changed, options.seed)?;
     }
     if options.values {
-        values::rotate(checkpoint, &foldables(checkpoint)?, options.seed)?;
+        let pairs = foldables(&changed)?;
+        values::rotate(&mut changed, &pairs, options.seed)?;
     }
     if options.residual || options.values {
-        checkpoint.set(KEY, "hadamard");
-        checkpoint.set(SEED, options.seed);
+        changed.set(KEY, "hadamard");
+        changed.set(SEED, options.seed);
     }
+    *checkpoint = changed;
     Ok(Rotated { added_head })
 }
 
-/// A rotation that closures share. Widths have seeds of their own.
+/// A rotation that closures share.
 fn rotation(width: usize, seed: u64) -> Arc<Rotation> {
     Arc::new(Rotation::new(width, seed))
 }
