@@ -111,5 +111,4 @@ impl Divergence {
 }
 
 #[cfg(test)]
-#[path = "divergence_tests.rs"]
 mod tests;

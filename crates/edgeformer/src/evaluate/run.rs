@@ -77,6 +77,8 @@ pub fn each<T: Serialize + DeserializeOwned>(
     let mut records = restored.unwrap_or_default();
     let save =
         |records: &[T]| control.resume.map_or(Ok(()), |path| state::save(path, bound, records));
+    // A file that cannot be written is told before the work rather than behind it.
+    save(&records)?;
     let mut saved = Instant::now();
     (control.progress)(records.len(), count);
     for index in records.len()..count {

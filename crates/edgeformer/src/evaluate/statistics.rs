@@ -126,5 +126,4 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[path = "statistics_tests.rs"]
 mod tests;
