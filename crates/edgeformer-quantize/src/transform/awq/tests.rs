@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use proptest::prelude::*;
 
 use super::sample::Sample;
@@ -51,4 +48,3 @@ fn what_is_rounded_to_another_length_is_an_error() {
     let round = |_: &str, _: &[f32], _: usize, _: &[f32]| Ok(Vec::new());
     assert!(best(&[sample(1, &[Some(1.0); 4])], &[Some(1.0); 4], 2, &round).is_err());
 }
->>>>>>> transform
