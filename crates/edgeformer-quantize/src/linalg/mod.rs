@@ -2,6 +2,8 @@
 
 mod factor;
 mod hessian;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use factor::Factor;
 pub use hessian::Hessian;

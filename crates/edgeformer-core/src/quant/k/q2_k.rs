@@ -33,8 +33,9 @@ impl Block<256, 84, 16> for Q2K {
     }
 
     fn assemble(shared: &Shared<16>, codes: &[i8; 256], bytes: &mut [u8; 84]) {
-        for i in 0..16 {
-            bytes[i] = shared.scales[i].cast_unsigned() | shared.mins[i] << 4;
+        let pairs = shared.scales.iter().zip(&shared.mins);
+        for (byte, (scale, min)) in bytes.iter_mut().zip(pairs) {
+            *byte = scale.cast_unsigned() | min << 4;
         }
         put_half(bytes, 80, shared.scale);
         put_half(bytes, 82, shared.min);

@@ -108,15 +108,15 @@ impl<'a, C: Coder, const N: usize> Solver<'a, C, N> {
         let (below, above) = self.coder.limits();
         match (self.grid.scales.has_min(), (below + above) as u16) {
             (true, ..=3) => Starts { first: -0.1, step: 0.2, count: 4 },
-            (true, ..=15) => Starts { first: -0.4, step: 0.35, count: 4 },
+            (true, ..=15) => Starts { first: -0.3, step: 0.5, count: 3 },
             (true, _) => Starts { first: -0.3, step: 0.3, count: 3 },
             (false, ..=7) => Starts { first: -1.2, step: 0.3, count: 11 },
-            (false, ..=15) => Starts { first: -1.5, step: 0.3, count: 14 },
-            (false, ..=31) => Starts { first: -1.0, step: 0.25, count: 10 },
-            (false, ..=63) => Starts { first: -1.0, step: 0.25, count: 9 },
+            (false, ..=15) => Starts { first: -1.4, step: 0.45, count: 8 },
+            (false, ..=31) => Starts { first: -0.9, step: 0.4, count: 6 },
+            (false, ..=63) => Starts { first: -0.9, step: 0.4, count: 5 },
             // The book: entries are 9 to 24 apart. Or eight bits, where clipping never pays.
-            (false, ..=253) => Starts { first: -12.0, step: 3.0, count: 14 },
-            (false, _) => Starts { first: -1.2, step: 0.2, count: 10 },
+            (false, ..=253) => Starts { first: -12.0, step: 5.0, count: 9 },
+            (false, _) => Starts { first: -1.0, step: 0.3, count: 6 },
         }
     }
 }

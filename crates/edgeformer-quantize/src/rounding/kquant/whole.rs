@@ -30,15 +30,14 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     /// Halves under which the largest scale becomes one whole number or the other at the end of
     /// the limits: each is lucky for other groups.
     fn shared_scales(&self, ideal: &[[Found; 2]], (low, high): (f32, f32)) -> Vec<f32> {
-        const TRIES: u8 = 14;
         let best = ideal.iter().map(|[above, below]| {
             if above.error <= below.error { above.group.scale } else { below.group.scale }
         });
         let extreme =
             best.fold(0.0f32, |most, scale| if scale.abs() > most.abs() { scale } else { most });
         // Of many whole numbers one is as good as the next.
-        let step = if high > 100.0 { 2.0 } else { 0.7 };
-        let tries = (0..TRIES).map(|i| low - 0.7 + step * f32::from(i));
+        let (step, count) = if high > 100.0 { (4.0, 4u8) } else { (0.8, 10) };
+        let tries = (0..count).map(|i| low - 0.7 + step * f32::from(i));
         let mirrored = [high, high - 1.0];
         tries.chain(mirrored).map(|whole| self.task.halves.not_below(extreme / whole)).collect()
     }

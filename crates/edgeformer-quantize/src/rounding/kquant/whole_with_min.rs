@@ -29,7 +29,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
         let halves = self.task.halves;
         let scale = ideal.iter().fold(0.0f32, |most, found| most.max(found.group.scale));
         let min = ideal.iter().fold(0.0f32, |most, found| most.max(found.group.min));
-        let (step, count) = if most < 32.0 { (0.6, 12u8) } else { (1.5, 8) };
+        let (step, count) = if most < 32.0 { (0.8, 9u8) } else { (2.5, 4) };
         let tries = |largest: f32| {
             (0..count).map(move |i| halves.not_below(largest / (most + 0.6 - step * f32::from(i))))
         };

@@ -1,5 +1,8 @@
 //! Methods against core's quantizers and against each other.
 
+mod errors;
+mod extremes;
+mod llama_cpp;
 mod products;
 mod speed;
 

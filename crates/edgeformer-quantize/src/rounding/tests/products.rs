@@ -52,7 +52,51 @@ fn gptq_loses_less_than_plain_rounding() {
             ratio(Order::Natural, 4),
             ratio(Order::Activation, 4),
         ];
-        eprintln!("{format:?} {ratios:.3?}");
         assert!(ratios.iter().all(|&ratio| ratio < 0.7), "{format}: {ratios:?}");
+    }
+}
+
+#[test]
+fn gptq_never_loses_more_than_plain_rounding() {
+    const COLS: usize = 256;
+    let weights = normal(70 * COLS, 5);
+    // Inputs that have nothing to do with each other, and fewer than there are columns.
+    let inputs = normal(200 * COLS, 12);
+    let hessian = hessian(COLS, 0, &inputs);
+    let stats = InputStats { importance: None, hessian: Some(&hessian) };
+    let plain = Method::KQuant { objective: Objective::Error };
+    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::Q3K, Format::Q4K] {
+        let lost = |method: &Method| {
+            let bytes = round_matrix(&weights, COLS, format, method, &stats, 2).unwrap();
+            loss(format, &bytes, &weights, COLS, &inputs)
+        };
+        let base = lost(&plain);
+        for order in [Order::Natural, Order::Activation] {
+            let fed = lost(&Method::Gptq(Gptq { order, refine: 0, ..Gptq::default() }));
+            let refined = lost(&Method::Gptq(Gptq { order, refine: 3, ..Gptq::default() }));
+            assert!(fed <= base * 1.0001, "{format} {order:?}: {}", fed / base);
+            assert!(refined <= fed * 1.0001, "{format} {order:?}: {}", refined / fed);
+        }
+    }
+}
+
+#[test]
+fn blocks_of_the_hessian_stand_for_themselves() {
+    const COLS: usize = 512;
+    let weights = normal(8 * COLS, 5);
+    let inputs = inputs(300, COLS, 20, 0.3);
+    let half = |all: &[f32], side: usize| -> Vec<f32> {
+        all.chunks_exact(256).skip(side).step_by(2).flatten().copied().collect()
+    };
+    let gptq = Method::Gptq(Gptq::default());
+    let round = |weights: &[f32], cols: usize, hessian: &Hessian| {
+        let stats = InputStats { importance: None, hessian: Some(hessian) };
+        round_matrix(weights, cols, Format::Q4K, &gptq, &stats, 1).unwrap()
+    };
+    let whole = round(&weights, COLS, &hessian(COLS, 256, &inputs));
+    for side in [0, 1] {
+        let alone = round(&half(&weights, side), 256, &hessian(256, 0, &half(&inputs, side)));
+        let blocks = whole.chunks_exact(144).skip(side).step_by(2);
+        assert!(blocks.eq(alone.chunks_exact(144)), "{side}");
     }
 }

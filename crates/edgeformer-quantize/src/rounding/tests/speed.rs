@@ -41,3 +41,32 @@ fn error(format: Format, bytes: &[u8], values: &[f32]) -> f64 {
     let errors = decoded(format, bytes).into_iter().zip(values);
     errors.map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
+
+#[test]
+#[ignore = "prints figures, checks nothing"]
+fn gptq() {
+    for cols in [2048usize, 5632] {
+        let inputs = normal(256 * cols, 1);
+        let mut hessian = Hessian::new(cols, 0);
+        let start = cpu();
+        hessian.add_rows(&inputs).unwrap();
+        eprintln!("{cols}: {:.2} s for 256 inputs", cpu() - start);
+        let start = cpu();
+        let factor = crate::linalg::Factor::new(&hessian.dense(0), 0.01).unwrap();
+        eprintln!("{cols}: {:.2} s for the factor", cpu() - start);
+        drop(factor);
+        let weights = normal(128 * cols, 2);
+        let stats = InputStats { importance: None, hessian: Some(&hessian) };
+        for format in [Format::Q4_0, Format::Q4K] {
+            for refine in [0, 4] {
+                let start = cpu();
+                let method = Method::Gptq(Gptq { refine, ..Gptq::default() });
+                round_matrix(&weights, cols, format, &method, &stats, 1).unwrap();
+                eprintln!(
+                    "{cols}: {:.2} s for 128 rows of {format}, {refine} rounds",
+                    cpu() - start
+                );
+            }
+        }
+    }
+}
