@@ -5,6 +5,7 @@
 //! again, in standard formats that every GGUF runtime reads.
 #![forbid(unsafe_code)]
 
+pub mod attention;
 mod error;
 
 pub use error::{Error, Result};

@@ -1,0 +1,119 @@
+//! Keys without position and values, jointly, through a narrow latent.
+
+use super::LatentNorm;
+use crate::attention::linear::{Matrix, block_diagonal, eigen, sandwich, square_roots, stack};
+
+/// What is factorised: `keys` and `values` are rows over the inputs.
+pub(super) struct Joint {
+    pub keys: Matrix,
+    pub values: Matrix,
+    /// How errors of keys and values weigh: `E` of the outer products of the queries that meet
+    /// them, and the output projection's. `None` weighs all alike.
+    pub weights: Option<[Matrix; 2]>,
+    /// `E[x xᵀ]` of the inputs.
+    pub moment: Matrix,
+    /// The layer's norm, whose inputs' mean square is one.
+    pub norm: Vec<f64>,
+}
+
+/// `up · down`, close to the rows of keys over those of values.
+pub(super) struct Factors {
+    pub up: Matrix,
+    pub down: Matrix,
+    /// The share of the keys' energy that is left, and of the values'.
+    pub kept: [f64; 2],
+}
+
+/// Directions of queries or outputs that are never used are weighed with this share of the mean,
+/// so that dividing by the weights stays harmless.
+const FLOOR: f64 = 1e-4;
+
+impl Joint {
+    /// The factorisation whose error is least, `E‖L (M x - up down x)‖²` with `L` the root of the
+    /// weights: `down = Uᵀ L M` and `up = L⁻¹ U`, where `U` are the first eigenvectors of
+    /// `L M E[x xᵀ] Mᵀ L` (Eckart, Young 1936, in the norms of the inputs and of the errors).
+    pub fn factorise(&self, rank: usize, norm: LatentNorm) -> Factors {
+        let both = stack(&[self.keys.clone(), self.values.clone()]);
+        let full = both.nrows();
+        if norm == LatentNorm::Exact && rank == full {
+            return Factors { up: Matrix::identity(full, full), down: both, kept: [1.0, 1.0] };
+        }
+        if norm == LatentNorm::Portable && rank == both.ncols() && full >= rank {
+            return self.whole_input(&both);
+        }
+        let gram = sandwich(&both, &self.moment);
+        let (root, inverse) = self.roots(&gram);
+        let (values, vectors) = eigen(&root * &gram * &root);
+        let vectors = vectors.columns(0, rank).into_owned();
+        let mut down = vectors.transpose() * &root * &both;
+        let mut up = &inverse * &vectors;
+        if norm == LatentNorm::Portable {
+            whiten(&mut up, &mut down, values.as_slice());
+        }
+        let error =
+            Matrix::identity(full, full) - &inverse * &vectors * vectors.transpose() * &root;
+        let kept = self.kept(&gram, &root, sandwich(&error, &gram));
+        Factors { up, down, kept }
+    }
+
+    /// The root of the weights of errors and its inverse, keys and values balanced: both have the
+    /// same energy (TransMLA, arXiv 2502.07864, section 4.3).
+    fn roots(&self, gram: &Matrix) -> (Matrix, Matrix) {
+        let full = gram.nrows();
+        let Some([keys, values]) = &self.weights else {
+            return (Matrix::identity(full, full), Matrix::identity(full, full));
+        };
+        let (keys, keys_inverse) = square_roots(keys.clone(), FLOOR);
+        let (values, values_inverse) = square_roots(values.clone(), FLOOR);
+        let split = keys.nrows();
+        let energy = |root: &Matrix, at: usize| {
+            let part = gram.view((at, at), root.shape()).into_owned();
+            sandwich(root, &part).trace()
+        };
+        let [of_keys, of_values] = [energy(&keys, 0), energy(&values, split)];
+        let balance = match of_keys > 0.0 && of_values > 0.0 {
+            true => (of_keys / of_values).sqrt(),
+            false => 1.0,
+        };
+        let root = block_diagonal(&[keys, values * balance]);
+        (root, block_diagonal(&[keys_inverse, values_inverse / balance]))
+    }
+
+    /// The latent is the layer's whole input before its norm's weights: its mean square is one, so
+    /// that another norm changes nothing.
+    fn whole_input(&self, both: &Matrix) -> Factors {
+        let width = both.ncols();
+        let weight = |index: usize| match self.norm.get(index) {
+            Some(&weight) if weight.abs() > 1e-6 => weight,
+            _ => 1.0,
+        };
+        let weights = nalgebra::DVector::from_fn(width, |index, _| weight(index));
+        Factors {
+            up: both * Matrix::from_diagonal(&weights),
+            down: Matrix::from_diagonal(&weights.map(f64::recip)),
+            kept: [1.0, 1.0],
+        }
+    }
+
+    fn kept(&self, gram: &Matrix, root: &Matrix, error: Matrix) -> [f64; 2] {
+        let split = self.keys.nrows();
+        let share = |from: usize, len: usize| {
+            let part = |matrix: &Matrix| matrix.view((from, from), (len, len)).into_owned();
+            let root = part(root);
+            let whole = sandwich(&root, &part(gram)).trace();
+            if whole > 0.0 { 1.0 - sandwich(&root, &part(&error)).trace() / whole } else { 1.0 }
+        };
+        [share(0, split), share(split, gram.nrows() - split)]
+    }
+}
+
+/// Gives every column of the latent a mean square of one: of all latents with this span, that one's
+/// norm varies least (its relative variance is `2 / rank` where inputs are Gaussian).
+fn whiten(up: &mut Matrix, down: &mut Matrix, values: &[f64]) {
+    let floor = 1e-9 * values.first().copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
+    for index in 0..up.ncols() {
+        let scale = values[index].max(floor).sqrt();
+        down.row_mut(index).scale_mut(1.0 / scale);
+        up.column_mut(index).scale_mut(scale);
+    }
+}
