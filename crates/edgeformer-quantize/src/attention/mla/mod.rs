@@ -39,7 +39,6 @@ mod layer;
 mod metadata;
 mod plan;
 
-
 use edgeformer_core::Tensor;
 use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
 
@@ -185,31 +184,39 @@ fn tensors(
         let divisors = Tensor::from_f32([divisors.len()], divisors)?;
         tensors.push(LazyTensor::ready("rope_freqs.weight", divisors));
     }
-    for old in &source.checkpoint.tensors {
-        if old.name() == "rope_freqs.weight" {
-            continue;
-        }
-        let Some((layer, part)) = attention_part(old.name()) else {
+    let shapes = shapes(source, plan, options);
+    for old in source.checkpoint.tensors.iter().filter(|old| old.name() != "rope_freqs.weight") {
+        let Some((layer, part)) = in_layer(old.name()) else {
             tensors.push(old.clone());
             continue;
         };
-        let shapes = shapes(source, plan, options);
-        let new = shapes.into_iter().filter(|(_, instead_of, _)| *instead_of == part);
-        tensors.extend(new.map(|(name, _, shape)| layers.tensor(layer, blk(layer, name), &shape)));
+        if !REPLACED.contains(&part) {
+            tensors.push(old.clone());
+        }
+        let new = shapes.iter().filter(|(_, place, _)| *place == part);
+        tensors.extend(new.map(|(name, _, shape)| layers.tensor(layer, blk(layer, name), shape)));
     }
     Ok(tensors)
 }
 
-/// The layer and the name within it of a tensor of attention that is replaced.
-fn attention_part(name: &str) -> Option<(usize, &str)> {
+/// Tensors that are not in the result as they are.
+const REPLACED: [&str; 7] = [
+    "attn_q.weight",
+    "attn_q.bias",
+    "attn_k.weight",
+    "attn_k.bias",
+    "attn_v.weight",
+    "attn_v.bias",
+    "attn_output.bias",
+];
+
+/// The layer of a tensor and its name within it.
+fn in_layer(name: &str) -> Option<(usize, &str)> {
     let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    let replaced = ["attn_q.", "attn_k.", "attn_v.", "attn_output.bias"];
-    let replaced =
-        part == "attn_output.weight" || replaced.iter().any(|start| part.starts_with(start));
-    replaced.then_some(()).and(Some((layer.parse().ok()?, part)))
+    Some((layer.parse().ok()?, part))
 }
 
-/// Name, the tensor whose place it takes, and shape of every new tensor of a layer.
+/// Name, the old tensor at whose place it stands, and shape of every new tensor of a layer.
 fn shapes(
     source: &Source,
     plan: &Plan,
