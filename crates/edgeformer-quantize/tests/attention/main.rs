@@ -12,47 +12,30 @@ use support::{Stories, checkpoint, difference};
 fn explore() {
     let stories = Stories::read().unwrap();
     let c = &stories.checkpoint;
-    println!("original {:.4}", stories.perplexity(c));
-    for groups in [4, 2, 1] {
-        for align in [Align::Plain, Align::Procrustes, Align::Principal] {
-            for cal in [None, Some(&stories.calibration)] {
-                let (made, report) = gqa(c, &GqaOptions { groups, align }, cal).unwrap();
+    for (rope_dims, norm) in [
+        (16, LatentNorm::Exact),
+        (8, LatentNorm::Exact),
+        (8, LatentNorm::Portable),
+        (4, LatentNorm::Exact),
+        (4, LatentNorm::Portable),
+    ] {
+        let full = 64 - rope_dims;
+        for rank in [full, full * 3 / 4, full / 2, full / 4] {
+            for (weighting, cal) in [
+                (Weighting::Plain, None),
+                (Weighting::Inputs, None),
+                (Weighting::Inputs, Some(&stories.calibration)),
+            ] {
+                let options =
+                    MlaOptions { rank: Some(rank), rope_dims: Some(rope_dims), norm, weighting };
+                let (made, report) = mla(c, &options, cal).unwrap();
                 println!(
-                    "gqa {groups} {align:?} cal {} ppl {:.4} {:.3} {:.3}",
+                    "mla rope {rope_dims} {norm:?} rank {rank} {weighting:?} cal {} ppl {:.4} {:.3} {:.3}",
                     cal.is_some(),
                     stories.perplexity(&made),
                     report.layers[2].keys,
                     report.layers[2].values
                 );
-            }
-        }
-    }
-    for (rope_dims, norm) in [
-        (32, LatentNorm::Exact),
-        (16, LatentNorm::Exact),
-        (8, LatentNorm::Exact),
-        (8, LatentNorm::Portable),
-        (4, LatentNorm::Exact),
-    ] {
-        let full = (64 - rope_dims).min(64);
-        for rank in [full, full * 3 / 4, full / 2, full / 4] {
-            for weighting in [Weighting::Plain, Weighting::Inputs] {
-                for cal in [None, Some(&stories.calibration)] {
-                    let options = MlaOptions {
-                        rank: Some(rank),
-                        rope_dims: Some(rope_dims),
-                        norm,
-                        weighting,
-                    };
-                    let (made, report) = mla(c, &options, cal).unwrap();
-                    println!(
-                        "mla rope {rope_dims} {norm:?} rank {rank} {weighting:?} cal {} ppl {:.4} {:.3} {:.3}",
-                        cal.is_some(),
-                        stories.perplexity(&made),
-                        report.layers[2].keys,
-                        report.layers[2].values
-                    );
-                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Keys without position and values, jointly, through a narrow latent.
 
+use nalgebra::DVector;
+
 use super::LatentNorm;
 use crate::attention::linear::{Matrix, block_diagonal, eigen, sandwich, square_roots, stack};
 
@@ -43,12 +45,12 @@ impl Joint {
         }
         let gram = sandwich(&both, &self.moment);
         let (root, inverse) = self.roots(&gram);
-        let (values, vectors) = eigen(&root * &gram * &root);
+        let (_, vectors) = eigen(&root * &gram * &root);
         let vectors = vectors.columns(0, rank).into_owned();
         let mut down = vectors.transpose() * &root * &both;
         let mut up = &inverse * &vectors;
         if norm == LatentNorm::Portable {
-            whiten(&mut up, &mut down, values.as_slice());
+            (up, down) = self.steady(&up, &down);
         }
         let error =
             Matrix::identity(full, full) - &inverse * &vectors * vectors.transpose() * &root;
@@ -82,12 +84,7 @@ impl Joint {
     /// The latent is the layer's whole input before its norm's weights: its mean square is one, so
     /// that another norm changes nothing.
     fn whole_input(&self, both: &Matrix) -> Factors {
-        let width = both.ncols();
-        let weight = |index: usize| match self.norm.get(index) {
-            Some(&weight) if weight.abs() > 1e-6 => weight,
-            _ => 1.0,
-        };
-        let weights = nalgebra::DVector::from_fn(width, |index, _| weight(index));
+        let weights = self.norm_weights();
         Factors {
             up: both * Matrix::from_diagonal(&weights),
             down: Matrix::from_diagonal(&weights.map(f64::recip)),
@@ -105,15 +102,25 @@ impl Joint {
         };
         [share(0, split), share(split, gram.nrows() - split)]
     }
-}
 
-/// Gives every column of the latent a mean square of one: of all latents with this span, that one's
-/// norm varies least (its relative variance is `2 / rank` where inputs are Gaussian).
-fn whiten(up: &mut Matrix, down: &mut Matrix, values: &[f64]) {
-    let floor = 1e-9 * values.first().copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
-    for index in 0..up.ncols() {
-        let scale = values[index].max(floor).sqrt();
-        down.row_mut(index).scale_mut(1.0 / scale);
-        up.column_mut(index).scale_mut(scale);
+    /// Changes the basis of the latent so that a norm changes it little. The layer's input before
+    /// the weights of its norm has a constant norm; in a basis that is orthonormal there the
+    /// latent is a projection of it, whose norm varies as much as what is left out. What the norm
+    /// takes away on average, `up` gives back.
+    fn steady(&self, up: &Matrix, down: &Matrix) -> (Matrix, Matrix) {
+        let weights = self.norm_weights();
+        let raw = down * Matrix::from_diagonal(&weights);
+        let (root, inverse) = square_roots(&raw * raw.transpose(), 1e-9);
+        let (up, down) = (up * root, inverse * down);
+        let mean = sandwich(&down, &self.moment).trace() / down.nrows() as f64;
+        (up * mean.sqrt(), down)
+    }
+
+    /// The weights of the layer's norm; one where there is none.
+    fn norm_weights(&self) -> DVector<f64> {
+        DVector::from_fn(self.moment.nrows(), |index, _| match self.norm.get(index) {
+            Some(&weight) if weight.abs() > 1e-6 => weight,
+            _ => 1.0,
+        })
     }
 }
