@@ -1,5 +1,7 @@
 //! Models before and after a conversion: run, calibrated, measured.
 
+use std::sync::OnceLock;
+
 use edgeformer_backend_cpu::{CpuBackend, CpuOptions};
 use edgeformer_conformance::{reference, shared};
 use edgeformer_core::graph::{Op, Value};
@@ -48,7 +50,13 @@ pub struct Stories {
 }
 
 impl Stories {
-    pub fn read() -> Option<Self> {
+    /// Read and calibrated once for all tests.
+    pub fn get() -> Option<&'static Self> {
+        static STORIES: OnceLock<Option<Stories>> = OnceLock::new();
+        STORIES.get_or_init(Self::read).as_ref()
+    }
+
+    fn read() -> Option<Self> {
         let checkpoint = checkpoint("models/stories260k/stories260k-f32.gguf")?;
         let text = shared("data/tinystories-sample/tinystories_200k.txt")?;
         let text = std::fs::read_to_string(text).unwrap();
@@ -94,7 +102,7 @@ impl Stories {
 }
 
 const CALIBRATED: usize = 16;
-const MEASURED: usize = 32;
+const MEASURED: usize = 16;
 
 fn surprise(logits: &[f32], token: u32) -> f64 {
     let most = logits.iter().copied().fold(f32::MIN, f32::max);

@@ -6,6 +6,7 @@ use super::LatentNorm;
 use crate::attention::linear::{Matrix, block_diagonal, eigen, sandwich, square_roots, stack};
 
 /// What is factorised: `keys` and `values` are rows over the inputs.
+#[derive(Debug)]
 pub(super) struct Joint {
     pub keys: Matrix,
     pub values: Matrix,
@@ -122,5 +123,73 @@ impl Joint {
             Some(&weight) if weight.abs() > 1e-6 => weight,
             _ => 1.0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matrix(rows: usize, columns: usize) -> impl Strategy<Value = Matrix> {
+        proptest::collection::vec(-1.0f64..1.0, rows * columns)
+            .prop_map(move |values| Matrix::from_vec(rows, columns, values))
+    }
+
+    fn joint() -> impl Strategy<Value = Joint> {
+        let parts = [matrix(4, 6), matrix(3, 6), matrix(4, 4), matrix(3, 3)];
+        let norm = proptest::collection::vec(0.2f64..2.0, 6);
+        (parts, matrix(6, 6), norm).prop_map(|([keys, values, queries, outputs], root, norm)| {
+            let square = |root: Matrix| &root * root.transpose();
+            let lifted = |root: Matrix| square(root) + Matrix::identity(6, 6) * 0.1;
+            let weights = Some([square(queries), square(outputs)]);
+            Joint { keys, values, weights, moment: lifted(root), norm }
+        })
+    }
+
+    fn error(joint: &Joint, factors: &Factors) -> f64 {
+        let both = stack(&[joint.keys.clone(), joint.values.clone()]);
+        let (root, _) = joint.roots(&sandwich(&both, &joint.moment));
+        sandwich(&(root * (both - &factors.up * &factors.down)), &joint.moment).trace()
+    }
+
+    proptest! {
+        #[test]
+        fn a_full_latent_holds_everything(joint in joint()) {
+            let both = stack(&[joint.keys.clone(), joint.values.clone()]);
+            for norm in [LatentNorm::Exact, LatentNorm::Portable] {
+                let Factors { up, down, kept } = joint.factorise(6, norm);
+                prop_assert!((&up * &down - &both).norm() < 1e-6);
+                prop_assert!(kept.iter().all(|kept| (kept - 1.0).abs() < 1e-9));
+            }
+        }
+
+        /// Of the input that the layer's norm makes, a norm of the whole latent changes nothing.
+        #[test]
+        fn a_latent_as_wide_as_the_model_is_normal_already(
+            joint in joint(),
+            hidden in matrix(6, 1),
+        ) {
+            prop_assume!(hidden.norm() > 0.1);
+            let normed = &hidden * (6f64.sqrt() / hidden.norm());
+            let input = normed.component_mul(&joint.norm_weights());
+            let latent = joint.factorise(6, LatentNorm::Portable).down * input;
+            prop_assert!((latent.norm() - 6f64.sqrt()).abs() < 1e-9);
+        }
+
+        #[test]
+        fn weights_and_moments_make_the_weighted_error_less(joint in joint(), rank in 1usize..6) {
+            let weighted = joint.factorise(rank, LatentNorm::Exact);
+            let plain = Joint {
+                keys: joint.keys.clone(),
+                values: joint.values.clone(),
+                weights: None,
+                moment: Matrix::identity(6, 6),
+                norm: joint.norm.clone(),
+            };
+            let plain = plain.factorise(rank, LatentNorm::Exact);
+            prop_assert!(error(&joint, &weighted) <= error(&joint, &plain) + 1e-9);
+        }
     }
 }

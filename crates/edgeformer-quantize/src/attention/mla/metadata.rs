@@ -38,6 +38,8 @@ pub(super) fn rewrite(source: &Source, plan: &Plan) -> Checkpoint {
         ("attention.key_length_mla", plan.nope_dim + plan.rope_dims),
         ("attention.value_length_mla", source.value_dim),
         ("attention.kv_lora_rank", plan.rank),
+        // Queries are made directly; llama.cpp reads the key all the same.
+        ("attention.q_lora_rank", 0),
         ("rope.dimension_count", plan.rope_dims),
         // No layer has experts; llama.cpp wants their keys all the same.
         ("leading_dense_block_count", source.layers),

@@ -7,10 +7,11 @@
 //! 1. **One rotated key for all heads.** For each of the `D/2` frequencies the keys of the heads
 //!    are turned into components that rotate like them (module `components`; TransMLA, arXiv
 //!    2502.07864). All `K·D/2` of them side by side are a shared key that loses nothing. Fewer
-//!    are chosen by what their rotation is worth, over all layers: their energy, weighed with the
-//!    queries', times `1 - |a|²`, where `a` is the rotation's mean over distances.
+//!    are spread over the frequencies first, then chosen by what their rotation is worth over all
+//!    layers: their energy, weighed with the queries', times `1 - |a|²`, where `a` is the
+//!    rotation's mean over distances.
 //! 2. **The other components lose their position**: `a` stands for their rotation, which is the
-//!    constant nearest to it: near 1 for slow ones, near 0 for fast ones.
+//!    constant nearest to it: about 1 for slow ones, less for fast ones.
 //! 3. **A latent for the rest.** Keys without position and values, balanced, are factorised jointly
 //!    (module `factor`), weighed with the second moments of the inputs, of the queries and with the
 //!    output projection. At full rank this loses nothing.
@@ -19,10 +20,10 @@
 //!
 //! DeepSeek normalises latents. A latent's norm depends on the token, so nothing that comes behind
 //! undoes it. [`LatentNorm::Exact`] leaves `attn_kv_a_norm` out: this crate's neighbours read such
-//! files, llama.cpp refuses them. [`LatentNorm::Portable`] keeps it and gives the latent the span's
-//! whitest form, in which its norm varies least. It is exact again where the latent is as wide as
-//! the model, for then it can be the layer's input before the weights of its norm, whose norm is
-//! constant already.
+//! files, llama.cpp refuses them. [`LatentNorm::Portable`] keeps it and gives the latent a basis in
+//! which its norm varies little: one that is orthonormal over the layer's input before the weights
+//! of its norm, since that input's own norm is constant. A latent as wide as the model is exact
+//! even so.
 //!
 //! A shared key with a frequency several times needs divisors of frequencies
 //! (`rope_freqs.weight`), which llama.cpp does not apply to `deepseek2` (and so refuses the file).
@@ -71,7 +72,8 @@ pub enum LatentNorm {
     /// There is none: exact, and read by EdgeFormer alone.
     #[default]
     Exact,
-    /// It stays, over a latent whose norm varies little: an approximation that other runtimes run.
+    /// It stays, over a latent whose norm varies little, and rotary frequencies are the usual ones:
+    /// an approximation that other runtimes run.
     Portable,
 }
 
