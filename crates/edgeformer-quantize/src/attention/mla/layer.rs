@@ -8,7 +8,7 @@ use super::{MlaOptions, Weighting};
 use crate::Result;
 use crate::attention::AttentionCalibration;
 use crate::attention::components::{Components, Moments, add_turned, components};
-use crate::attention::linear::{Matrix, block_diagonal};
+use crate::attention::linear::{Matrix, block_diagonal, stack};
 use crate::attention::report::LayerReport;
 use crate::attention::source::{Projections, Source};
 
@@ -63,7 +63,7 @@ pub(super) fn convert(
         .map(|(from, len)| factors.up.rows(from, len).into_owned());
     Ok(Latent {
         q: parts.queries() * scale,
-        kv_a: crate::attention::linear::stack(&[down, parts.rope_keys()]),
+        kv_a: stack(&[down, parts.rope_keys()]),
         k_b: parts.key_ups(&up_keys),
         v_b: parts.value_ups(&up_values),
         o_bias: parts.output_bias(),
@@ -232,7 +232,7 @@ impl Parts<'_> {
     /// `attn_k_b`: for each head what takes its query to the latent.
     fn key_ups(&self, up: &Matrix) -> Matrix {
         let ups = (0..self.source.heads).map(|head| up.transpose() * self.nope_map(head));
-        crate::attention::linear::stack(&ups.collect::<Vec<_>>())
+        stack(&ups.collect::<Vec<_>>())
     }
 
     /// `attn_v_b`: for each head its values of the latent.
@@ -240,7 +240,7 @@ impl Parts<'_> {
         let dim = self.source.value_dim;
         let ups = (0..self.source.heads)
             .map(|head| up.rows(self.kv_head_of(head) * dim, dim).into_owned());
-        crate::attention::linear::stack(&ups.collect::<Vec<_>>())
+        stack(&ups.collect::<Vec<_>>())
     }
 
     /// Attention's weights add up to one, so a bias of values is one of the output.
