@@ -224,6 +224,8 @@ pub struct Mixture {
 pub struct Latent {
     /// Width of the query's latent; `None` for a direct projection.
     pub query_rank: Option<usize>,
+    /// Whether a direct projection has a bias.
+    pub query_bias: bool,
     /// Width of the latent of keys and values.
     pub rank: usize,
     /// Width of the part of a head without position.
@@ -232,6 +234,9 @@ pub struct Latent {
     pub rope_dim: usize,
     /// Width of a value head.
     pub value_dim: usize,
+    /// Whether the latent of keys and values is normalised: not in models that were converted
+    /// from ordinary attention exactly.
+    pub normed: bool,
     /// Epsilon of the norms of latents.
     pub norm_eps: f32,
     /// Whether the file holds the up-projection as `attn_k_b` and `attn_v_b`.

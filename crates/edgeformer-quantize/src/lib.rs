@@ -11,6 +11,7 @@
 //! - `job`: a whole model into a file
 #![forbid(unsafe_code)]
 
+pub mod attention;
 mod error;
 
 pub mod allocate;

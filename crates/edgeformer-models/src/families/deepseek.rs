@@ -18,7 +18,10 @@ fn attention(b: &mut GraphBuilder, decoder: &Decoder, layer: usize, x: Value) ->
 
     let fused = b.linear(x, &blk(layer, "attn_kv_a_mqa"), latent.rank + latent.rope_dim, bias)?;
     let [compressed, k_rope] = b.split(fused, [latent.rank, latent.rope_dim])?;
-    let compressed = b.rms_norm(compressed, &blk(layer, "attn_kv_a_norm"), latent.norm_eps, 0.0)?;
+    let compressed = match latent.normed {
+        true => b.rms_norm(compressed, &blk(layer, "attn_kv_a_norm"), latent.norm_eps, 0.0)?,
+        false => compressed,
+    };
 
     let q_rope = b.rope(q_rope, rotary.of(heads.heads))?;
     let k_rope = b.rope(k_rope, rotary.of(1))?;
@@ -54,7 +57,7 @@ fn query(
 ) -> Result<Value> {
     let width = decoder.attention.heads * (latent.nope_dim + latent.rope_dim);
     let Some(rank) = latent.query_rank else {
-        return b.linear(x, &blk(layer, "attn_q"), width, false);
+        return b.linear(x, &blk(layer, "attn_q"), width, latent.query_bias);
     };
     let compressed = b.linear(x, &blk(layer, "attn_q_a"), rank, decoder.attention.input_bias)?;
     let compressed = b.rms_norm(compressed, &blk(layer, "attn_q_a_norm"), latent.norm_eps, 0.0)?;

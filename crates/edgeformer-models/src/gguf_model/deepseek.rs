@@ -12,7 +12,8 @@ use crate::hyper::{Decoder, Family, Latent, Mixture};
 pub(crate) const LATENT_EPS: &str = "attention.latent_norm_rms_epsilon";
 
 /// Newer files are of one key-value head as wide as a latent, and state the heads' own widths as
-/// `key_length_mla` and `value_length_mla`; older ones state those directly.
+/// `key_length_mla` and `value_length_mla`; older ones state those directly. Files converted from
+/// ordinary attention may lack the norm of latents and have biases (`edgeformer-quantize`).
 pub(super) fn decoder(keys: &Keys<'_>) -> Result<Decoder> {
     let mut decoder = pre_norm(keys, Family::DeepseekV2, RopeLayout::Interleaved)?;
     let latent = latent(keys, &decoder)?;
@@ -43,10 +44,12 @@ fn latent(keys: &Keys<'_>, decoder: &Decoder) -> Result<Latent> {
     let query_rank = if direct { None } else { Some(keys.size("attention.q_lora_rank")?) };
     Ok(Latent {
         query_rank,
+        query_bias: direct && keys.has("blk.0.attn_q.bias"),
         rank: keys.size("attention.kv_lora_rank")?,
         nope_dim,
         rope_dim,
         value_dim,
+        normed: keys.has("blk.0.attn_kv_a_norm.weight"),
         norm_eps: keys.optional_positive(LATENT_EPS)?.unwrap_or(decoder.norm_eps),
         split: !keys.has("blk.0.attn_kv_b.weight"),
     })

@@ -45,10 +45,12 @@ pub(super) fn v3(config: &Object) -> Result<Decoder> {
 fn latent_decoder(config: &Object, family: Family, layout: RopeLayout) -> Result<Decoder> {
     let latent = Latent {
         query_rank: config.optional_size("q_lora_rank")?,
+        query_bias: false,
         rank: config.size("kv_lora_rank")?,
         nope_dim: config.size("qk_nope_head_dim")?,
         rope_dim: config.size("qk_rope_head_dim")?,
         value_dim: config.size("v_head_dim")?,
+        normed: true,
         norm_eps: LATENT_EPS,
         split: false,
     };

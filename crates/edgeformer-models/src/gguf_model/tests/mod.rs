@@ -202,6 +202,17 @@ fn deepseek2_may_hold_the_up_projection_in_two() {
 }
 
 #[test]
+fn deepseek2_may_lack_the_norm_of_latents() {
+    let config = configs::deepseek_v3();
+    let whole = files::deepseek_v3(&config).open().unwrap().model.graph.to_text();
+    assert!(whole.contains("attn_kv_a_norm"));
+    let bare = files::deepseek_v3(&config).without("attn_kv_a_norm").open().unwrap();
+    assert!(!bare.model.graph.to_text().contains("attn_kv_a_norm"));
+    let damaged = files::deepseek_v3(&config).without("blk.0.attn_kv_a_norm").open();
+    assert!(damaged.unwrap_err().to_string().contains("is left over"));
+}
+
+#[test]
 fn listings_show_what_the_file_has() {
     let opened = files::llama(&configs::llama()).open().unwrap();
     let metadata = opened.metadata();
