@@ -22,6 +22,7 @@ use crate::atomic::write_folder_atomically;
 use crate::gguf::Metadata;
 use crate::json::Object;
 use crate::safetensors::write_shards;
+use crate::text::Tokenizer;
 use crate::{Error, Result, families, hf_config};
 
 /// A checkpoint as the folder will be.
@@ -60,6 +61,17 @@ impl Checkpoint {
         files.extend(files::files(&read, &metadata, self)?);
         let tensors = tensors::tensors(self, &graph, &read, dtypes)?;
         Ok(HfFolder { files, tensors, checkpoint: self.clone() })
+    }
+
+    /// `tokenizer.json` and `tokenizer_config.json` of its tokenizer, `None` where it has none.
+    ///
+    /// # Errors
+    /// If the keys are damaged, or the tokenizer is of a kind that is not written.
+    pub fn tokenizer_files(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let metadata = self.header()?;
+        let Some(tokenizer) = Tokenizer::from_metadata(&metadata)? else { return Ok(None) };
+        let files = tokenizer.folder_files(&metadata, None)?;
+        Ok(Some((pretty(&files.tokenizer), pretty(&files.config))))
     }
 
     /// The hyper-parameters that a configuration states, which must be the model's.
