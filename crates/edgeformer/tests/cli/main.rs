@@ -3,6 +3,7 @@
 
 mod budget;
 mod cache;
+mod convert;
 mod packed;
 mod prompt_cache;
 mod speculation;
@@ -218,6 +219,7 @@ fn help_texts_are_complete() {
         "devices",
         "plan",
         "pack",
+        "convert",
         "tune",
         "tune-window",
     ] {

@@ -2,11 +2,13 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
+//! - `convert`: what `convert` takes
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
 
 mod cache;
 mod commands;
+mod convert;
 mod model;
 mod sampling;
 mod speculation;
@@ -19,6 +21,7 @@ pub use commands::{
     Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Pack, Plan, Tune,
     TuneWindow,
 };
+pub use convert::Convert;
 pub use model::ModelArgs;
 pub use sampling::SamplingArgs;
 pub use speculation::SpeculationArgs;
@@ -51,6 +54,8 @@ pub enum Command {
     Plan(Plan),
     /// Pack a model's weights into a file beside it, which later starts map
     Pack(Pack),
+    /// Convert a Hugging Face folder to GGUF, or GGUF to a folder
+    Convert(Convert),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window
