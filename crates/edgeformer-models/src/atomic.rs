@@ -56,10 +56,7 @@ fn write_through(
 ///
 /// # Errors
 /// If the folder cannot be made or replaced, or `write` fails.
-pub fn write_folder_atomically(
-    path: &Path,
-    write: impl FnOnce(&Path) -> Result<()>,
-) -> Result<()> {
+pub fn write_folder_atomically(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let io = |source| Error::io(path, source);
     let exists = fs::symlink_metadata(path).is_ok();
     if exists && !is_replaceable(path).map_err(io)? {
@@ -193,7 +190,9 @@ mod tests {
         };
         let names = || -> Vec<String> {
             let entries = fs::read_dir(&path).expect("a folder");
-            entries.map(|entry| entry.expect("one").file_name().into_string().expect("text")).collect()
+            entries
+                .map(|entry| entry.expect("one").file_name().into_string().expect("text"))
+                .collect()
         };
         write_folder_atomically(&path, fill("config.json")).expect("written");
         assert_eq!(names(), ["config.json"]);
@@ -204,7 +203,10 @@ mod tests {
         assert_eq!(names(), ["other"]);
         let error = write_folder_atomically(&path, fill("third")).expect_err("no model");
         assert!(error.to_string().contains("is no folder of a model"), "{error}");
-        assert_eq!((names(), fs::read_dir(folder.path()).expect("a folder").count()), (vec!["other".into()], 1));
+        assert_eq!(
+            (names(), fs::read_dir(folder.path()).expect("a folder").count()),
+            (vec!["other".into()], 1)
+        );
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl Dtypes {
     pub fn of(checkpoint: &Checkpoint, first: &str, wanted: Option<Format>) -> Self {
         let mut recorded = HashMap::new();
         for (format, key) in KEYS {
-            let Some(names) = checkpoint.get(key).and_then(MetadataValue::as_array) else { continue };
+            let Some(names) = checkpoint.get(key).and_then(MetadataValue::as_array) else {
+                continue;
+            };
             for name in names {
                 recorded.extend(name.as_str().map(|name| (name.to_owned(), format)));
             }

@@ -15,6 +15,8 @@ mod header;
 mod lazy;
 mod moves;
 mod outtype;
+#[cfg(test)]
+mod tests;
 mod to_hf;
 
 use std::cell::Cell;

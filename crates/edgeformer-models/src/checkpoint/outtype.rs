@@ -93,9 +93,12 @@ impl Checkpoint {
         for tensor in &mut self.tensors {
             *tensor = tensor.in_format(outtype.of(tensor));
         }
-        let formats = self.tensors.iter().filter(|tensor| !stays_f32(tensor.name(), tensor.shape()));
+        let formats =
+            self.tensors.iter().filter(|tensor| !stays_f32(tensor.name(), tensor.shape()));
         let number = formats.map(LazyTensor::format).find_map(file_type);
-        if let (Some(number), true) = (number, self.get(FILE_TYPE).is_none() || outtype != OutType::Auto) {
+        if let (Some(number), true) =
+            (number, self.get(FILE_TYPE).is_none() || outtype != OutType::Auto)
+        {
             self.set(FILE_TYPE, number);
         }
         self
@@ -204,7 +207,10 @@ mod tests {
         let tensor = lazy("x", &[2, values.len() / 2], &values);
         for format in [Format::F16, Format::BF16, Format::Q8_0] {
             let there = tensor.in_format(format).load().expect("converts");
-            assert_eq!(there.bytes(), Tensor::quantize(format, tensor.shape(), &values).expect("fits").bytes());
+            assert_eq!(
+                there.bytes(),
+                Tensor::quantize(format, tensor.shape(), &values).expect("fits").bytes()
+            );
         }
     }
 

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 fn changed(name: &str, changes: Value) -> Option<TempDir> {
     let source = shared(&format!("fixtures/hf/{name}"))?;
     let folder = TempDir::new().unwrap();
-    std::fs::copy(source.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    std::fs::copy(source.join("model.safetensors"), folder.path().join("model.safetensors"))
+        .unwrap();
     let mut config: Value =
         serde_json::from_slice(&std::fs::read(source.join("config.json")).unwrap()).unwrap();
     for (key, value) in changes.as_object().unwrap() {
@@ -55,7 +56,8 @@ fn damaged_tokenizers_are_told() {
     let Some(folder) = changed("llama-gqa", json!({})) else { return };
     std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
     assert!(refusal(folder.path()).contains("tokenizer.json: line 1"));
-    let words = json!({"model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "b": 1}}});
+    let words =
+        json!({"model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "b": 1}}});
     std::fs::write(folder.path().join("tokenizer.json"), words.to_string()).unwrap();
     insta::assert_snapshot!(refusal(folder.path()), @"…: tokenizer: is neither byte-level BPE, SentencePiece's BPE nor WordPiece: keep the folder for it");
 }

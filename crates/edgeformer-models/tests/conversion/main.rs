@@ -42,7 +42,9 @@ fn differences(before: &Path, after: &Path) -> Vec<String> {
     let (before, after) = (Safetensors::open(before).unwrap(), Safetensors::open(after).unwrap());
     let same = |name: &str| {
         let (a, b) = (before.info(name), after.info(name));
-        a == b && before.tensor(name).map(|t| t.bytes().clone()) == after.tensor(name).map(|t| t.bytes().clone())
+        a == b
+            && before.tensor(name).map(|t| t.bytes().clone())
+                == after.tensor(name).map(|t| t.bytes().clone())
     };
     let mut names: Vec<&str> = before.names().chain(after.names()).collect();
     names.sort_unstable();

@@ -27,7 +27,8 @@ fn with_tokenizer(model: &str, tokenizer: &Path) -> Option<tempfile::TempDir> {
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     let tensors =
-        edgeformer_models::safetensors::Safetensors::open(&source.join("model.safetensors")).unwrap();
+        edgeformer_models::safetensors::Safetensors::open(&source.join("model.safetensors"))
+            .unwrap();
     let grown = |name: &str| {
         let tensor = tensors.tensor(name).unwrap();
         let table = ["wte.weight", "word_embeddings.weight"].iter().any(|end| name.ends_with(end));
@@ -53,7 +54,8 @@ fn short(texts: &[String]) -> Vec<String> {
 
 fn same_ids(name: &str, before: &Tokenizer, after: &Tokenizer, texts: &[String]) {
     for text in texts {
-        let ids = |tokenizer: &Tokenizer| tokenizer.encode(text, AddSpecial::AsModel, true).unwrap();
+        let ids =
+            |tokenizer: &Tokenizer| tokenizer.encode(text, AddSpecial::AsModel, true).unwrap();
         assert_eq!(ids(before), ids(after), "{name}: {text:?}");
         let ids = ids(before);
         let shown = |tokenizer: &Tokenizer| tokenizer.decode(&ids, true).unwrap();
@@ -87,7 +89,16 @@ fn vocabularies_of_gguf_files_become_tokenizer_json() {
     let Some(folder) = shared("fixtures/tokenizers-gguf") else { return };
     let texts: Vec<String> = golden_texts();
     let short = short(&texts);
-    for name in ["gpt-2", "llama-spm", "phi-3", "deepseek-llm", "deepseek-coder", "falcon", "bert-bge", "refact"] {
+    for name in [
+        "gpt-2",
+        "llama-spm",
+        "phi-3",
+        "deepseek-llm",
+        "deepseek-coder",
+        "falcon",
+        "bert-bge",
+        "refact",
+    ] {
         let gguf = Gguf::open(&folder.join(format!("ggml-vocab-{name}.gguf"))).unwrap();
         let before = Tokenizer::from_gguf(&gguf).unwrap().unwrap();
         let (json, config) = Checkpoint::from(&gguf).tokenizer_files().unwrap().unwrap();

@@ -38,8 +38,12 @@ pub(super) fn keys(keys: &mut Writer, decoder: &Decoder, config: &Object) -> Res
     if decoder.family == Family::Mistral {
         keys.set(MODEL_TYPE, "mistral".to_owned());
     }
-    if let Some(&RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context }) =
-        decoder.rotary.as_ref().map(|rotary| &rotary.scaling)
+    if let Some(&RopeScaling::Llama3 {
+        factor,
+        low_freq_factor,
+        high_freq_factor,
+        original_context,
+    }) = decoder.rotary.as_ref().map(|rotary| &rotary.scaling)
     {
         let numbers = [factor, low_freq_factor, high_freq_factor, original_context as f32];
         keys.set(LLAMA3, &numbers[..]);
@@ -98,7 +102,11 @@ fn windows(keys: &mut Writer, decoder: &Decoder) {
 fn pattern(windows: &[Option<usize>]) -> Option<usize> {
     let pattern = windows.iter().position(Option::is_none)? + 1;
     let rule = |layer: usize| !(layer + 1).is_multiple_of(pattern);
-    windows.iter().enumerate().all(|(layer, window)| window.is_some() == rule(layer)).then_some(pattern)
+    windows
+        .iter()
+        .enumerate()
+        .all(|(layer, window)| window.is_some() == rule(layer))
+        .then_some(pattern)
 }
 
 /// Gemma 2's caps have defaults, so that none is stated too.

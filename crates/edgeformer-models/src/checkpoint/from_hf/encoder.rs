@@ -39,7 +39,12 @@ pub(super) fn bert(keys: &mut Writer, encoder: &Encoder, folder: &Path) -> Resul
 }
 
 /// llama.cpp's keys of image encoders, and our own for what it has none.
-pub(super) fn vit(keys: &mut Writer, vision: &Vision, folder: &Path, config: &Object) -> Result<()> {
+pub(super) fn vit(
+    keys: &mut Writer,
+    vision: &Vision,
+    folder: &Path,
+    config: &Object,
+) -> Result<()> {
     let mut clip = |key: &str, size: usize| keys.set(&format!("clip.vision.{key}"), size as u32);
     clip("block_count", vision.layers);
     clip("embedding_length", vision.width);

@@ -33,9 +33,15 @@ pub(super) fn keys(keys: &mut Writer, decoder: &Decoder, config: &Object) -> Res
 
 /// DeepSeek's temperature goes to the scores (`0.1 * mscale_all_dim` as `yarn_log_multiplier`),
 /// that of others to sines and cosines, where a reader adds what the factor implies.
-fn yarn(keys: &mut Writer, decoder: &Decoder, scaling: &RopeScaling, config: &Object) -> Result<()> {
-    let &RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor, .. } =
-        scaling
+fn yarn(
+    keys: &mut Writer,
+    decoder: &Decoder,
+    scaling: &RopeScaling,
+    config: &Object,
+) -> Result<()> {
+    let &RopeScaling::Yarn {
+        factor, original_context, beta_fast, beta_slow, attention_factor, ..
+    } = scaling
     else {
         return Ok(());
     };
@@ -100,8 +106,5 @@ pub(in crate::checkpoint) fn divisors(rotary: &Rotary) -> Vec<f32> {
 
 /// Whether a family's heads are rotated as neighbours in GGUF.
 pub(super) fn is_interleaved(family: Family) -> bool {
-    matches!(
-        family,
-        Family::Llama | Family::Mistral | Family::DeepseekV2 | Family::DeepseekV3
-    )
+    matches!(family, Family::Llama | Family::Mistral | Family::DeepseekV2 | Family::DeepseekV3)
 }

@@ -6,9 +6,9 @@ use edgeformer_core::graph::WeightInfo;
 use edgeformer_core::{Format, Graph, Tensor};
 
 use super::keys::Writer;
+use crate::checkpoint::LazyTensor;
 use crate::checkpoint::dtypes;
 use crate::checkpoint::moves::{Move, concatenated, split_up};
-use crate::checkpoint::LazyTensor;
 use crate::error::quote;
 use crate::hf_config::Reader;
 use crate::hyper::{Family, Hyper, Latent};

@@ -75,7 +75,11 @@ impl Checkpoint {
     }
 
     /// The hyper-parameters that a configuration states, which must be the model's.
-    fn read_back(&self, config: &Value, hyper: &crate::hyper::Hyper) -> Result<crate::hyper::Hyper> {
+    fn read_back(
+        &self,
+        config: &Value,
+        hyper: &crate::hyper::Hyper,
+    ) -> Result<crate::hyper::Hyper> {
         let object = Object::parse(Path::new("config.json"), &config.to_string())?;
         let read = hf_config::hyper(&object)?;
         let Some((stated, found)) = super::from_hf::difference(hyper, &read) else {

@@ -28,12 +28,15 @@ pub(super) fn config(
         RopeScaling::None | RopeScaling::Factors { .. } => Value::Null,
         RopeScaling::Linear { factor } => named("linear", json!({"factor": number(*factor)})),
         &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
-            named("llama3", json!({
-                "factor": number(factor),
-                "low_freq_factor": number(low_freq_factor),
-                "high_freq_factor": number(high_freq_factor),
-                "original_max_position_embeddings": original_context,
-            }))
+            named(
+                "llama3",
+                json!({
+                    "factor": number(factor),
+                    "low_freq_factor": number(low_freq_factor),
+                    "high_freq_factor": number(high_freq_factor),
+                    "original_max_position_embeddings": original_context,
+                }),
+            )
         }
         RopeScaling::Yarn { .. } => yarn(decoder, &rotary.scaling, metadata)?,
         RopeScaling::LongRope { short, long, original_context, attention_factor } => {
@@ -53,8 +56,9 @@ fn named(kind: &str, mut parameters: Value) -> Value {
 }
 
 fn yarn(decoder: &Decoder, scaling: &RopeScaling, metadata: &Metadata) -> Result<Value> {
-    let &RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor, .. } =
-        scaling
+    let &RopeScaling::Yarn {
+        factor, original_context, beta_fast, beta_slow, attention_factor, ..
+    } = scaling
     else {
         return Ok(Value::Null);
     };

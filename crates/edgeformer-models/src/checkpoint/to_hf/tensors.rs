@@ -31,7 +31,8 @@ pub(super) fn tensors(
         let origin = Origin::of(checkpoint, info, hyper)?;
         let experts = if name.contains(".E.") { info.shape[0] } else { 1 };
         for expert in 0..experts {
-            let shape = if experts > 1 || name.contains(".E.") { &info.shape[1..] } else { &info.shape };
+            let shape =
+                if experts > 1 || name.contains(".E.") { &info.shape[1..] } else { &info.shape };
             let weight = Weight {
                 origin: origin.clone(),
                 info: info.name.clone(),
@@ -64,9 +65,7 @@ fn hf_shape(hyper: &Hyper, name: &str, shape: &[usize]) -> Vec<usize> {
         (Hyper::Vision(vision), "v.patch_embd.weight") => {
             vec![vision.width, vision.channels, vision.patch[0], vision.patch[1]]
         }
-        (Hyper::Vision(_), "v.class_embd" | "v.position_embd.weight") => {
-            [&[1], shape].concat()
-        }
+        (Hyper::Vision(_), "v.class_embd" | "v.position_embd.weight") => [&[1], shape].concat(),
         (Hyper::Decoder(decoder), _)
             if decoder.family == Family::Gpt2
                 && Names::listed(names(Family::Gpt2).transposed, name) =>

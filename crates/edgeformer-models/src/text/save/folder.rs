@@ -90,10 +90,9 @@ fn marks(parts: &Parts, metadata: &Metadata) -> Result<Map<String, Value>> {
             config.insert(name.into(), piece.into());
         }
     }
-    for (name, mark, around) in [
-        ("add_bos_token", parts.bos, &parts.before),
-        ("add_eos_token", parts.eos, &parts.after),
-    ] {
+    for (name, mark, around) in
+        [("add_bos_token", parts.bos, &parts.before), ("add_eos_token", parts.eos, &parts.after)]
+    {
         if let Some(mark) = mark {
             config.insert(name.into(), json!(around.contains(&mark)));
         }

@@ -100,7 +100,8 @@ impl Saver<'_> {
 
     fn byte_level(&self, bpe: &Bpe, name: &str) -> TokenizerKeys {
         let piece = |id: u32| self.parts.vocabulary.piece(id);
-        let merges = bpe.merges().map(|(left, right, _)| format!("{} {}", piece(left), piece(right)));
+        let merges =
+            bpe.merges().map(|(left, right, _)| format!("{} {}", piece(left), piece(right)));
         let merges = MetadataArray::strings(merges);
         let mut keys = self.head("gpt2", name, |_, piece| piece.to_owned(), |_, kind| kind);
         keys.push(("tokenizer.ggml.merges".to_owned(), merges.into()));
@@ -165,8 +166,7 @@ impl Saver<'_> {
             kind => spelling(kind, vocabulary.piece(id)),
         };
         let ids = 0..self.vocabulary as u32;
-        let types: Vec<i32> =
-            ids.clone().map(|id| number(kind(id, vocabulary.kind(id)))).collect();
+        let types: Vec<i32> = ids.clone().map(|id| number(kind(id, vocabulary.kind(id)))).collect();
         vec![
             ("tokenizer.ggml.model".to_owned(), model.to_owned().into()),
             ("tokenizer.ggml.pre".to_owned(), pre.to_owned().into()),

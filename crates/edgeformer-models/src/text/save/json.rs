@@ -48,7 +48,8 @@ fn literal(pattern: &str) -> String {
     for part in parts {
         let named = part.split_once('}').and_then(|(number, rest)| {
             let character = u32::from_str_radix(number, 16).ok().and_then(char::from_u32)?;
-            Some((character, rest)).filter(|(character, _)| character.is_alphanumeric() || !character.is_ascii())
+            Some((character, rest))
+                .filter(|(character, _)| character.is_alphanumeric() || !character.is_ascii())
         });
         match named {
             Some((character, rest)) => {
@@ -86,9 +87,7 @@ fn post_processor(parts: &Parts) -> Value {
     if parts.before.is_empty() && parts.after.is_empty() {
         return Value::Null;
     }
-    let mark = |id: &u32, segment: u32| {
-        json!({"SpecialToken": {"id": parts.vocabulary.piece(*id), "type_id": segment}})
-    };
+    let mark = |id: &u32, segment: u32| json!({"SpecialToken": {"id": parts.vocabulary.piece(*id), "type_id": segment}});
     let around = |name: &str, segment: u32, before: &[u32]| {
         let before = before.iter().map(|id| mark(id, segment));
         let text = json!({"Sequence": {"id": name, "type_id": segment}});
@@ -127,9 +126,9 @@ fn decoder(decoder: &Decoder) -> Result<Value, String> {
                 "type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " ",
             });
             let fallback = bytes.then(|| json!({"type": "ByteFallback"}));
-            let strip = (*leading_spaces > 0).then(|| {
-                json!({"type": "Strip", "content": " ", "start": leading_spaces, "stop": 0})
-            });
+            let strip = (*leading_spaces > 0).then(
+                || json!({"type": "Strip", "content": " ", "start": leading_spaces, "stop": 0}),
+            );
             let steps: Vec<Value> = [Some(spaces), fallback, Some(json!({"type": "Fuse"})), strip]
                 .into_iter()
                 .flatten()
@@ -148,7 +147,13 @@ fn model(parts: &Parts) -> Result<Value, String> {
             let options = bpe.options();
             let merges: Vec<_> =
                 bpe.merges().map(|(left, right, _)| [piece(left), piece(right)]).collect();
-            Ok(bpe_section(vocabulary, &merges, options.unknown, options.byte_fallback, options.whole_words))
+            Ok(bpe_section(
+                vocabulary,
+                &merges,
+                options.unknown,
+                options.byte_fallback,
+                options.whole_words,
+            ))
         }
         Algorithm::SentencePiece(pieces) => {
             let merges: Vec<_> = scores::merges(pieces, vocabulary)
