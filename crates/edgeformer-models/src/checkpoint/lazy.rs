@@ -53,6 +53,11 @@ impl LazyTensor {
         self.shape.iter().product()
     }
 
+    /// Bytes that it will take.
+    pub fn bytes(&self) -> u64 {
+        (self.elements() / self.format.block_len() * self.format.block_bytes()) as u64
+    }
+
     /// Makes it.
     ///
     /// # Errors

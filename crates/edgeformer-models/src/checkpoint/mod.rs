@@ -15,8 +15,12 @@ mod header;
 mod lazy;
 mod moves;
 mod outtype;
+#[cfg(test)]
+mod tests;
 mod to_hf;
 
+use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,6 +104,22 @@ impl Checkpoint {
     /// # Errors
     /// If a tensor cannot be made, or the file not be written.
     pub fn write_gguf(&self, path: &Path) -> Result<()> {
+        self.write_gguf_telling(path, &|_, _| Ok(()))
+    }
+
+    /// [`Checkpoint::write_gguf`]; `progress` hears of bytes written and of all of them, and may
+    /// end it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::write_gguf`], and what `progress` says.
+    pub fn write_gguf_telling(
+        &self,
+        path: &Path,
+        progress: &dyn Fn(u64, u64) -> io::Result<()>,
+    ) -> Result<()> {
+        let all = self.tensors.iter().map(LazyTensor::bytes).sum();
+        let written = Cell::new(0);
+        let written = &written;
         let mut writer = GgufWriter::new();
         for (key, value) in &self.metadata {
             writer.metadata(key.as_str(), value.clone());
@@ -109,7 +129,8 @@ impl Checkpoint {
                 let made = tensor.load().map_err(std::io::Error::other)?;
                 out.write_all(made.bytes())?;
                 self.release();
-                Ok(())
+                written.set(written.get() + tensor.bytes());
+                progress(written.get(), all)
             });
         }
         writer.write_file(path)

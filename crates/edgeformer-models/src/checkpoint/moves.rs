@@ -227,7 +227,8 @@ mod tests {
         #[test]
         fn up_projections_come_together_again(heads in 1usize..4, rank in 1usize..5, nope_dim in 1usize..5, value_dim in 1usize..5) {
             let latent = Latent {
-                query_rank: None, rank, nope_dim, rope_dim: 2, value_dim, norm_eps: 1e-6, split: false,
+                query_rank: None, rank, nope_dim, rope_dim: 2, value_dim,
+                normed: true, query_bias: false, norm_eps: 1e-6, split: false,
             };
             let before = numbered(&[heads * (nope_dim + value_dim), rank]);
             let key = split_up(&before, &latent, true).expect("splits");

@@ -28,7 +28,7 @@ pub(crate) fn write_shards(
     release: &dyn Fn(),
     progress: &mut dyn FnMut(u64, u64) -> io::Result<()>,
 ) -> Result<()> {
-    let all = tensors.iter().map(bytes).sum();
+    let all = tensors.iter().map(LazyTensor::bytes).sum();
     let shards = shards(tensors, LARGEST);
     let mut written = 0;
     let mut map = Map::new();
@@ -45,7 +45,7 @@ pub(crate) fn write_shards(
             for tensor in *shard {
                 out.write_all(tensor.load().map_err(io::Error::other)?.bytes())?;
                 release();
-                written += bytes(tensor);
+                written += tensor.bytes();
                 progress(written, all)?;
             }
             Ok(())
@@ -59,20 +59,15 @@ fn write_index(path: &Path, all: u64, map: Map<String, Value>) -> Result<()> {
     std::fs::write(path, format!("{index:#}\n")).map_err(|source| Error::io(path, source))
 }
 
-fn bytes(tensor: &LazyTensor) -> u64 {
-    let format = tensor.format();
-    (tensor.elements() / format.block_len() * format.block_bytes()) as u64
-}
-
 /// Runs of tensors of at most so many bytes; a larger tensor is a run of its own.
 fn shards(tensors: &[LazyTensor], largest: u64) -> Vec<&[LazyTensor]> {
     let (mut shards, mut start, mut size) = (Vec::new(), 0, 0);
     for (at, tensor) in tensors.iter().enumerate() {
-        if at > start && size + bytes(tensor) > largest {
+        if at > start && size + tensor.bytes() > largest {
             shards.push(&tensors[start..at]);
             (start, size) = (at, 0);
         }
-        size += bytes(tensor);
+        size += tensor.bytes();
     }
     shards.push(&tensors[start..]);
     shards

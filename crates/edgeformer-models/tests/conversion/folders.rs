@@ -31,21 +31,21 @@ fn refusal(folder: &Path) -> String {
 #[test]
 fn what_gguf_cannot_state_is_refused() {
     let Some(relu) = changed("llama-gqa", json!({"hidden_act": "relu"})) else { return };
-    insta::assert_snapshot!(refusal(relu.path()), @"");
+    insta::assert_snapshot!(refusal(relu.path()), @"…/config.json: file: says `activation: Relu`, which GGUF cannot state of llama models: it would become `activation: Silu`");
     let experts = changed("qwen3-moe", json!({"norm_topk_prob": false})).unwrap();
-    insta::assert_snapshot!(refusal(experts.path()), @"");
+    insta::assert_snapshot!(refusal(experts.path()), @"…/config.json: file: says `normalise: false`, which GGUF cannot state of qwen3-moe models: it would become `normalise: true`");
 }
 
 #[test]
 fn damaged_folders_are_told() {
     let Some(wide) = changed("llama-gqa", json!({"intermediate_size": 96})) else { return };
-    insta::assert_snapshot!(refusal(wide.path()), @"");
+    insta::assert_snapshot!(refusal(wide.path()), @r#"…/model.safetensors: tensor "model.layers.0.mlp.gate_proj.weight": has shape [176, 64], config.json makes it [96, 64]: one of them is wrong"#);
     let unknown = changed("llama-gqa", json!({"model_type": "mamba"})).unwrap();
     assert!(refusal(unknown.path()).contains("is \"mamba\", an unknown architecture"));
     let deep = changed("qwen2", json!({"num_hidden_layers": 3})).unwrap();
-    insta::assert_snapshot!(refusal(deep.path()), @"");
+    insta::assert_snapshot!(refusal(deep.path()), @r#"…/model.safetensors: tensor "model.layers.2.input_layernorm.weight": is missing: qwen2 models need it; compare config.json with the tensors"#);
     let empty = TempDir::new().unwrap();
-    insta::assert_snapshot!(refusal(empty.path()), @"");
+    insta::assert_snapshot!(refusal(empty.path()), @"…: folder: holds neither config.json nor a .gguf file: name a model's folder or file");
     std::fs::write(deep.path().join("tokenizer.json"), "{").unwrap();
     std::fs::write(deep.path().join("config.json"), "{").unwrap();
     assert!(refusal(deep.path()).contains("config.json: line 1"));
@@ -59,7 +59,7 @@ fn damaged_tokenizers_are_told() {
     let words =
         json!({"model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "b": 1}}});
     std::fs::write(folder.path().join("tokenizer.json"), words.to_string()).unwrap();
-    insta::assert_snapshot!(refusal(folder.path()), @"");
+    insta::assert_snapshot!(refusal(folder.path()), @"…: tokenizer: is neither byte-level BPE, SentencePiece's BPE nor WordPiece: keep the folder for it");
 }
 
 #[test]

@@ -45,6 +45,13 @@ fn with_tokenizer(model: &str, tokenizer: &Path) -> Option<tempfile::TempDir> {
     Some(folder)
 }
 
+/// Texts without a word above 100 characters: Hugging Face's WordPiece does not know such, to
+/// llama.cpp's no word is too long.
+fn short(texts: &[String]) -> Vec<String> {
+    let short = |text: &&String| !text.split(' ').any(|word| word.chars().count() > 100);
+    texts.iter().filter(short).cloned().collect()
+}
+
 fn same_ids(name: &str, before: &Tokenizer, after: &Tokenizer, texts: &[String]) {
     for text in texts {
         let ids =
@@ -70,7 +77,8 @@ fn real_tokenizers_survive_the_way_there_and_back() {
         let before = Tokenizer::from_folder(model.path()).unwrap().unwrap();
         let gguf = Gguf::open(&trip.gguf).unwrap();
         assert_eq!(gguf.metadata().str("tokenizer.ggml.pre").unwrap(), Some(pre));
-        same_ids(name, &before, &Tokenizer::from_gguf(&gguf).unwrap().unwrap(), &texts);
+        let of_gguf = if name.starts_with("bert") { short(&texts) } else { texts.clone() };
+        same_ids(name, &before, &Tokenizer::from_gguf(&gguf).unwrap().unwrap(), &of_gguf);
         same_ids(name, &before, &open(&trip.hf).unwrap().tokenizer.unwrap(), &texts);
     }
 }
@@ -80,6 +88,7 @@ fn real_tokenizers_survive_the_way_there_and_back() {
 fn vocabularies_of_gguf_files_become_tokenizer_json() {
     let Some(folder) = shared("fixtures/tokenizers-gguf") else { return };
     let texts: Vec<String> = golden_texts();
+    let short = short(&texts);
     for name in [
         "gpt-2",
         "llama-spm",
@@ -95,6 +104,6 @@ fn vocabularies_of_gguf_files_become_tokenizer_json() {
         let (json, config) = Checkpoint::from(&gguf).tokenizer_files().unwrap().unwrap();
         let path = Path::new("tokenizer.json");
         let after = Tokenizer::from_json_bytes(&json, Some(&config), path).unwrap();
-        same_ids(name, &before, &after, &texts);
+        same_ids(name, &before, &after, if name == "bert-bge" { &short } else { &texts });
     }
 }

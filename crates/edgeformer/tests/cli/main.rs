@@ -3,6 +3,7 @@
 
 mod budget;
 mod cache;
+mod convert;
 mod eval;
 mod packed;
 mod prompt_cache;
@@ -219,6 +220,7 @@ fn help_texts_are_complete() {
         "devices",
         "plan",
         "pack",
+        "convert",
         "tune",
         "tune-window",
     ] {

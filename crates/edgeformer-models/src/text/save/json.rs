@@ -17,11 +17,52 @@ pub(super) fn file(parts: &Parts) -> Result<Value, String> {
         "padding": null,
         "added_tokens": added_tokens(parts),
         "normalizer": section(serde_json::to_value(&parts.normalizer))?,
-        "pre_tokenizer": section(serde_json::to_value(&parts.pre_tokenizer))?,
+        "pre_tokenizer": spelled(section(serde_json::to_value(&parts.pre_tokenizer))?),
         "post_processor": post_processor(parts),
         "decoder": decoder(&parts.decoder)?,
         "model": model(parts)?,
     }))
+}
+
+/// A section whose patterns spell their characters: `\u{…}` is not read by the library's engine.
+fn spelled(mut section: Value) -> Value {
+    match &mut section {
+        Value::Array(list) => list.iter_mut().for_each(|value| *value = spelled(value.take())),
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                *value = match (key.as_str(), value.take()) {
+                    ("Regex", Value::String(pattern)) => literal(&pattern).into(),
+                    (_, value) => spelled(value),
+                };
+            }
+        }
+        _ => {}
+    }
+    section
+}
+
+/// A pattern with the characters that it names by number.
+fn literal(pattern: &str) -> String {
+    let mut parts = pattern.split("\\u{");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let named = part.split_once('}').and_then(|(number, rest)| {
+            let character = u32::from_str_radix(number, 16).ok().and_then(char::from_u32)?;
+            Some((character, rest))
+                .filter(|(character, _)| character.is_alphanumeric() || !character.is_ascii())
+        });
+        match named {
+            Some((character, rest)) => {
+                text.push(character);
+                text.push_str(rest);
+            }
+            None => {
+                text.push_str("\\u{");
+                text.push_str(part);
+            }
+        }
+    }
+    text
 }
 
 fn added_tokens(parts: &Parts) -> Vec<Value> {

@@ -11,7 +11,8 @@ const LAST: f32 = -1e9;
 /// Scores that merge in the order of a BPE file: the piece that is made first has 0, the next -1.
 pub(super) fn scores(bpe: &Bpe, vocabulary: &Vocabulary) -> Vec<f32> {
     let mut scores = vec![None; vocabulary.len()];
-    let mut next = 0.0;
+    // The sign is that of SentencePiece's files, which negate a count.
+    let mut next = -0.0;
     for (_, _, result) in bpe.merges() {
         let score = &mut scores[result as usize];
         if score.is_none() {

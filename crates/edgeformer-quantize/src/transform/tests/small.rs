@@ -128,6 +128,8 @@ fn deepseek(family: Family, query_rank: Option<usize>, split: bool) -> Decoder {
         nope_dim: 8,
         rope_dim: 4,
         value_dim: 5,
+        normed: true,
+        query_bias: false,
         norm_eps: 1e-5,
         split,
     });

@@ -5,6 +5,7 @@ mod args;
 mod calibrate;
 mod chat;
 mod classify;
+mod convert;
 mod devices;
 mod embed;
 mod eval;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Devices(command) => devices::run(command),
         Command::Plan(command) => plan::run(command),
         Command::Pack(command) => pack::run(command),
+        Command::Convert(command) => convert::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),

@@ -2,12 +2,14 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
+//! - `convert`: what `convert` takes
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
 
 mod cache;
 mod commands;
+mod convert;
 mod eval;
 mod model;
 mod quantize;
@@ -22,6 +24,7 @@ pub use commands::{
     Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Pack, Plan, Tune,
     TuneWindow,
 };
+pub use convert::Convert;
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};
@@ -56,6 +59,8 @@ pub enum Command {
     Plan(Plan),
     /// Pack a model's weights into a file beside it, which later starts map
     Pack(Pack),
+    /// Convert a Hugging Face folder to GGUF, or GGUF to a folder
+    Convert(Convert),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window
