@@ -1,10 +1,11 @@
 //! From a model's files to a quantized file.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use edgeformer_core::Format;
-use edgeformer_models::checkpoint::Checkpoint;
+use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
 use edgeformer_quantize::allocate::allocate;
 use edgeformer_quantize::job::{self, Options, Recipe, Report};
 use edgeformer_quantize::mixture::Mixture;
@@ -13,9 +14,10 @@ use edgeformer_quantize::transform::awq::{AwqOptions, awq};
 use edgeformer_quantize::transform::rotate::{RotateOptions, rotate};
 use edgeformer_quantize::transform::smooth::smooth;
 
+use super::Told;
 use super::request::{MethodName, Quantized, Request, Size, Tried};
+use super::sensitivity::{self, Sensitivity, sensitivities};
 use super::statistics::{Statistics, Texts};
-use super::{Sensitivity, Told, sensitivities};
 use crate::evaluate::{Activations, Control, Subject, Windows, compare};
 use crate::{EngineOptions, Error, ModelSource, Result};
 
@@ -234,6 +236,7 @@ impl Run<'_> {
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
         let weights: u64 = ingredients.checkpoint.tensors.iter().map(|t| t.elements() as u64).sum();
         let budget = (weights as f64 * bits / 8.0) as u64;
+        check_budget(ingredients.checkpoint, &base, budget)?;
         let found = self.sensitivities(subject, ingredients, &base, judged)?;
         allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
     }
@@ -403,6 +406,24 @@ fn base_of(bits: f64) -> Result<Mixture> {
     nearest.copied().ok_or_else(|| Error::Request("there is no mixture".into()))
 }
 
+/// Whether the smallest formats of all tensors fit into `budget` bytes.
+fn check_budget(checkpoint: &Checkpoint, base: &Recipe, budget: u64) -> Result<()> {
+    let quantized: HashSet<&str> = base.tensors().collect();
+    let least = |tensor: &LazyTensor| match quantized.contains(tensor.name()) {
+        true => sensitivity::least(tensor.shape()),
+        false => Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64),
+    };
+    let least: u64 = checkpoint.tensors.iter().map(least).sum::<Result<u64>>()?;
+    if least <= budget {
+        return Ok(());
+    }
+    let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
+    let bits = least as f64 * 8.0 / weights.max(1) as f64;
+    Err(Error::Request(format!(
+        "the model does not fit: its smallest formats take {bits:.2} bits a weight, norms and all"
+    )))
+}
+
 /// The base with the formats that sensitivities are worth within `budget` bytes.
 fn allocated(
     checkpoint: &Checkpoint,
@@ -411,22 +432,16 @@ fn allocated(
     budget: u64,
     name: &str,
 ) -> Result<Recipe> {
-    let named = |name: &str| found.iter().any(|sensitivity| sensitivity.tensor == name);
+    let named: HashSet<&str> = found.iter().map(|found| found.tensor.as_str()).collect();
     let fixed: u64 = checkpoint
         .tensors
         .iter()
-        .filter(|tensor| !named(tensor.name()))
+        .filter(|tensor| !named.contains(tensor.name()))
         .map(|tensor| Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64))
         .sum::<edgeformer_core::Result<u64>>()?;
     let offers: Vec<_> = found.iter().map(|sensitivity| sensitivity.offers.clone()).collect();
-    let least: u64 =
-        offers.iter().filter_map(|all| all.iter().map(|offer| offer.bytes).min()).sum();
-    let allocation = budget.checked_sub(fixed).and_then(|budget| allocate(&offers, budget));
-    let allocation = allocation.ok_or_else(|| {
-        let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
-        let bits = (fixed + least) as f64 * 8.0 / weights.max(1) as f64;
-        Error::Request(format!("the model does not fit: its smallest formats take {bits:.2} bits a weight, norms and all"))
-    })?;
+    let allocation = allocate(&offers, budget.saturating_sub(fixed))
+        .ok_or_else(|| Error::Request("no formats fit into that size".into()))?;
     let picks = found.iter().zip(&allocation.picks);
     let formats = picks
         .map(|(sensitivity, &pick)| (sensitivity.tensor.clone(), sensitivity.offers[pick].format));

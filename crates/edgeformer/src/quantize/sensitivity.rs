@@ -56,6 +56,14 @@ fn formats(columns: usize) -> &'static [Format] {
     }
 }
 
+/// Bytes of the smallest format that a tensor of that shape can have.
+pub(super) fn least(shape: &[usize]) -> Result<u64> {
+    let columns = shape.last().copied().unwrap_or(1);
+    let bytes = formats(columns).iter().map(|format| format.tensor_bytes(shape));
+    let least = bytes.collect::<edgeformer_core::Result<Vec<_>>>()?.into_iter().min();
+    Ok(least.unwrap_or(0) as u64)
+}
+
 /// Measures what the tensors named cost: each alone is quantized, coarsely, and the divergence of
 /// the model from what it was is measured on `windows`.
 ///

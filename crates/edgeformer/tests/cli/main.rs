@@ -7,6 +7,7 @@ mod convert;
 mod eval;
 mod packed;
 mod prompt_cache;
+mod quantize;
 mod speculation;
 #[path = "../support/mod.rs"]
 mod support;
