@@ -49,7 +49,7 @@ impl Ci {
 
 /// Every feature stands alone, and the library does without any.
 fn check_features() -> Result<()> {
-    for features in ["", "cpu", "cpu,embedded-model", "cpu,vision", "cpu,cli"] {
+    for features in ["", "cpu", "cpu,embedded-model", "cpu,vision", "cpu,quantize", "cpu,cli"] {
         let arguments =
             ["clippy", "-p", "edgeformer", "--no-default-features", "--features", features];
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))?;

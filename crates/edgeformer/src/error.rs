@@ -16,8 +16,8 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] edgeformer_core::Error),
     /// A model cannot be quantized or converted.
-    #[error(transparent)]
-    Quantize(#[from] edgeformer_quantize::Error),
+    #[error("{0}")]
+    Quantize(String),
     /// The request does not fit the model: an encoder asked for text, an empty prompt.
     #[error("{0}")]
     Request(String),

@@ -42,6 +42,7 @@ mod registry;
 mod source;
 
 pub mod evaluate;
+#[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod tuning;
 pub mod window_tuning;

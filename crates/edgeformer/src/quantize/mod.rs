@@ -22,3 +22,9 @@ pub use own_text::own_text;
 pub use request::{MethodName, Quantized, Request, Size, Tried};
 pub use run::quantize;
 pub use sensitivity::{Sensitivity, sensitivities};
+
+impl From<edgeformer_quantize::Error> for crate::Error {
+    fn from(error: edgeformer_quantize::Error) -> Self {
+        Self::Quantize(error.to_string())
+    }
+}

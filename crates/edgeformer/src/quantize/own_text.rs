@@ -4,7 +4,7 @@ use edgeformer_core::{Input, Outputs, SequenceId, SessionOptions, Span, Step, Wa
 
 use super::Told;
 use crate::Result;
-use crate::engine::Random;
+use crate::engine::sample::Random;
 use crate::evaluate::{LogSoftmax, Subject, Windows};
 
 /// Texts that are written at the same time.
