@@ -140,7 +140,7 @@ impl Judge<'_> {
             imatrix: None,
             hessians: None,
             text: None,
-            chunks: None,
+            chunks: self.own_chunks,
             rotate: None,
             smooth_alpha: 0.5,
             force: true,

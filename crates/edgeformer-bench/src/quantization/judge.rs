@@ -44,6 +44,8 @@ pub(super) struct Judge<'a> {
     pub prepared: &'a Prepared,
     pub peer: &'a Quantizer,
     pub threads: usize,
+    /// Windows that models write themselves at most, to calibrate with.
+    pub own_chunks: Option<usize>,
 }
 
 impl Judge<'_> {

@@ -21,7 +21,7 @@ pub struct QuantizationBench {
     pub formats: Vec<Mixture>,
     /// Windows that are judged by at most.
     pub chunks: Option<usize>,
-    /// Windows that are calibrated with at most.
+    /// Windows that are calibrated with at most, of a text or of what models write.
     pub calibration_chunks: Option<usize>,
     /// Threads that compute; `None` is all cores.
     pub threads: Option<usize>,
@@ -79,7 +79,12 @@ impl QuantizationBench {
         let name = [model.name.clone()];
         let calibration =
             calibrate(&prepared.reference, &prepared.calibration, &name, None, Told::default())?;
-        let judge = Judge { prepared: &prepared, peer, threads: self.threads() };
+        let judge = Judge {
+            prepared: &prepared,
+            peer,
+            threads: self.threads(),
+            own_chunks: self.calibration_chunks,
+        };
         let mut rows: Vec<Row> = Vec::new();
         let mut told = |what: &str| steps.next(&format!("{}: {what}", model.name));
         for &mixture in &self.formats {
