@@ -62,7 +62,14 @@ fn report() -> QuantizationReport {
 
 #[test]
 fn files_stand_beside_those_of_the_same_format_and_text() {
-    insta::assert_snapshot!(report().to_markdown());
+    let text = report().to_markdown();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| q4_k_m |")).collect();
+    assert!(rows[1].starts_with("| q4_k_m | none | auto (gptq) | 1100 | 4.500 |"), "{text}");
+    assert!(rows[1].contains("| 0.50x |"), "half of what theirs without a text costs: {text}");
+    assert!(rows[3].contains("| 1.25x, but 4 B larger |"), "beside theirs with a text: {text}");
+    assert!(rows.iter().all(|row| row.contains("| 4.0000 (+1.00 %) |")), "{text}");
+    assert!(text.contains("| KL ≤ 0.002, ratio ≤ 1.02 | **no** |"), "{text}");
+    assert!(text.contains("| q4_k | 9 | 1.50 | 2.00 | 0.750x | 0 |"), "{text}");
 }
 
 #[test]
