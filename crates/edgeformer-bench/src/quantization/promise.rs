@@ -44,8 +44,14 @@ pub struct Promise {
     pub figures: Figures,
 }
 
-/// Those files: int8, and int4 by two methods without and with a text.
-pub(super) const COUNT: usize = 5;
+/// Those files: int8, and where a model is bound int4 by two methods, without and with a text.
+/// Others may have rows of which nothing small can be made.
+pub(super) fn count(is_bound: bool) -> usize {
+    if is_bound { 5 } else { 1 }
+}
+
+/// What is made, and what is promised of it.
+type Order = (String, Limits, Request);
 
 impl Judge<'_> {
     /// Makes and judges them. `told` is called before each.
@@ -55,37 +61,47 @@ impl Judge<'_> {
         is_bound: bool,
         told: &mut dyn FnMut(&str),
     ) -> Result<Vec<Promise>> {
-        let int8 =
-            Limits { kl_mean: Some(0.002), perplexity_ratio: Some(1.002), bits_per_weight: None };
         let output = folder.join("promise.gguf");
-        let plain = Request {
-            method: MethodName::KQuant,
-            ..self.request(&output, Size::Mixture(Mixture::Q8_0))
-        };
-        let mut requests = vec![("int8 (q8_0)".to_owned(), int8, plain)];
-        for with_text in [false, true] {
-            for (method, name) in [(MethodName::Gptq, "gptq"), (MethodName::Auto, "auto")] {
-                let ratio = if with_text { 1.02 } else { 1.03 };
-                let limits = Limits {
-                    kl_mean: None,
-                    perplexity_ratio: is_bound.then_some(ratio),
-                    bits_per_weight: Some(INT4),
-                };
-                let of = if with_text { "calibrated" } else { "no text" };
-                let request = self.request(&output, Size::BitsPerWeight(INT4));
-                let request = Request { method, ..request };
-                let request = if with_text { self.calibrated(request) } else { request };
-                requests.push((format!("int4 ({INT4} bpw), {name}, {of}"), limits, request));
-            }
+        let mut orders = vec![self.int8(&output)];
+        if is_bound {
+            orders.extend(self.int4(&output));
         }
-        let mut promises = Vec::with_capacity(COUNT);
-        for (name, limits, request) in requests {
+        let mut promises = Vec::with_capacity(orders.len());
+        for (name, limits, request) in orders {
             told(&name);
             self.quantize(&request)?;
             promises.push(Promise { name, limits, figures: self.figures(&output)? });
             std::fs::remove_file(&output).map_err(|error| Error::file(&output, error))?;
         }
         Ok(promises)
+    }
+
+    fn int8(&self, output: &Path) -> Order {
+        let limits =
+            Limits { kl_mean: Some(0.002), perplexity_ratio: Some(1.002), bits_per_weight: None };
+        let request = self.request(output, Size::Mixture(Mixture::Q8_0));
+        let request = Request { method: MethodName::KQuant, ..request };
+        ("int8 (q8_0)".into(), limits, request)
+    }
+
+    fn int4(&self, output: &Path) -> Vec<Order> {
+        let methods = [(MethodName::Gptq, "gptq"), (MethodName::Auto, "auto")];
+        let order = |with_text: bool, (method, name): (MethodName, &str)| {
+            let limits = Limits {
+                kl_mean: None,
+                perplexity_ratio: Some(if with_text { 1.02 } else { 1.03 }),
+                bits_per_weight: Some(INT4),
+            };
+            let request = self.request(output, Size::BitsPerWeight(INT4));
+            let request = Request { method, ..request };
+            let request = if with_text { self.calibrated(request) } else { request };
+            let of = if with_text { "calibrated" } else { "no text" };
+            (format!("int4 ({INT4} bpw), {name}, {of}"), limits, request)
+        };
+        [false, true]
+            .into_iter()
+            .flat_map(|with_text| methods.map(|method| order(with_text, method)))
+            .collect()
     }
 }
 

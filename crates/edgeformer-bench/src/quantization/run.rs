@@ -63,7 +63,9 @@ impl QuantizationBench {
 
     fn steps(&self) -> usize {
         let files = self.formats.len() * 2 * Maker::ALL.len();
-        self.models.len() * (files + promise::COUNT + super::tensors::COUNT)
+        let steps =
+            |model: &TestModel| files + promise::count(model.is_bound) + super::tensors::COUNT;
+        self.models.iter().map(steps).sum()
     }
 
     fn model(
