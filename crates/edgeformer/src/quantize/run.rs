@@ -20,7 +20,7 @@ use crate::evaluate::{Activations, Divergence, Reader, Reference, Subject};
 use crate::{EngineOptions, Error, ModelSource, Result};
 
 /// Windows that sensitivity is measured on, at most.
-const SENSITIVITY_WINDOWS: usize = 4;
+const SENSITIVITY_WINDOWS: usize = 8;
 
 /// Quantizes a model into a GGUF file, which appears when it is complete.
 ///

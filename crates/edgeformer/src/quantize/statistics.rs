@@ -9,7 +9,7 @@ use crate::evaluate::{Subject, Windows, read_text, text_windows};
 use crate::{Error, Result};
 
 /// Windows of the model's own text.
-const OWN_WINDOWS: usize = 64;
+const OWN_WINDOWS: usize = 128;
 /// Every so many windows one is kept to judge by.
 const JUDGED: usize = 8;
 /// Bytes of Hessians that are recorded at a time.
