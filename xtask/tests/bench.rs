@@ -123,6 +123,9 @@ fn wrong_questions_are_answered_in_a_line() {
         (&["cache", "--window-file", "absent.json"], "absent.json"),
         (&["stream", "--tokens", "9999999"], "9999999 are to be read"),
         (&["latent", "--model", "absent.gguf"], "absent.gguf"),
+        (&["quantization", "--formats", "q9"], "unknown mixture \"q9\""),
+        (&["quantization", "--models", "absent"], "trained/absent/calibration.txt"),
+        (&["quantization", "--models", "trained", "--trained", "absent"], "absent is not there"),
     ] {
         let (success, _, stderr) = bench(&shared, arguments);
         assert!(!success && stderr.contains(expected), "{arguments:?}: {stderr}");

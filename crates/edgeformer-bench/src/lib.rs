@@ -7,6 +7,7 @@
 //! - [`compare`]: devices side by side
 //! - [`instructions`]: instructions of small fixed cases, beside a baseline
 //! - [`tune`]: what tuning finds, beside every setup there is
+//! - [`quantization`]: quantized files beside those of llama.cpp
 //! - [`quality()`]: perplexity and divergence of one session against another
 //! - [`scenario`]: queries in the style of MLPerf inference
 //! - [`peers`]: the engines that are measured
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod output;
 pub mod peers;
 pub mod process;
+pub mod quantization;
 pub mod scenario;
 pub mod speed;
 pub mod stream;

@@ -7,6 +7,7 @@ mod instructions;
 mod latent;
 mod peer;
 mod progress;
+mod quantization;
 mod scenario;
 mod show;
 mod speed;
@@ -54,6 +55,8 @@ enum What {
     Stream(stream::Stream),
     /// Latent attention: the size of its cache, and when its two forms cross
     Latent(latent::Latent),
+    /// Quantized files beside those of llama.cpp: size, quality, errors of tensors
+    Quantization(quantization::Quantization),
     /// What `edgeformer tune` finds, beside every setup there is
     Tune(tune::Tune),
     /// Measure one case that is read from standard input: what the others start
@@ -74,6 +77,7 @@ impl Bench {
             Some(What::Cache(cache)) => cache.run(),
             Some(What::Stream(stream)) => stream.run(),
             Some(What::Latent(latent)) => latent.run(),
+            Some(What::Quantization(quantization)) => quantization.run(),
             Some(What::Count(count)) => count.run(),
             Some(What::Tune(tune)) => tune.run(),
             Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
@@ -96,7 +100,11 @@ impl Bench {
     }
 
     fn build(&self) -> Build {
-        if self.what.is_some() { Build::PLAIN } else { self.speed.build() }
+        match &self.what {
+            None => self.speed.build(),
+            Some(What::Quantization(quantization)) => quantization.build(),
+            Some(_) => Build::PLAIN,
+        }
     }
 }
 

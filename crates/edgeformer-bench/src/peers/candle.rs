@@ -14,7 +14,7 @@ use edgeformer_core::CacheFormat;
 use super::{Body, Engine, Runner, Setup};
 use crate::{Error, Result};
 
-pub(super) const ENGINE: Engine = Engine { name: "candle", build: None, run };
+pub(super) const ENGINE: Engine = Engine { name: "candle", build: None, quantizer: None, run };
 
 fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
     let of_choice = |format| matches!(format, CacheFormat::F16 | CacheFormat::F32);

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cache::read;
 use crate::subject::Subject;
 
-pub(super) const ENGINE: Engine = Engine { name: OURS, build: None, run };
+pub(super) const ENGINE: Engine = Engine { name: OURS, build: None, quantizer: None, run };
 
 fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
     let subject = Subject::open(&setup.model, false)?;

@@ -9,7 +9,11 @@ mod edgeformer;
 #[cfg(feature = "peer-llama-cpp")]
 pub mod llama_cpp;
 
+use std::path::Path;
+
+use ::edgeformer::evaluate::Windows;
 use edgeformer_core::CacheFormat;
+use edgeformer_quantize::calibration::Imatrix;
 use serde::{Deserialize, Serialize};
 
 use crate::subject::ModelChoice;
@@ -68,6 +72,19 @@ impl Setup {
 /// What is done with a loaded model.
 pub type Body<'a> = &'a mut dyn FnMut(&mut dyn Runner) -> Result<()>;
 
+/// What takes a row of logits and the token that came next.
+pub type Score<'a> = &'a mut dyn FnMut(&[f32], u32) -> Result<()>;
+
+/// An engine that makes quantized files itself, to lay beside ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Quantizer {
+    /// Writes a file (the second) of a GGUF file (the first): llama.cpp's number of the mixture, an
+    /// importance matrix if there is one, threads.
+    pub quantize: fn(&Path, &Path, u32, Option<&Imatrix>, usize) -> Result<()>,
+    /// Reads windows with a file and so many threads, and scores what EdgeFormer scores of them.
+    pub read: fn(&Path, &Windows, usize, Score<'_>) -> Result<()>,
+}
+
 /// An engine that is built in.
 #[derive(Debug, Clone, Copy)]
 pub struct Engine {
@@ -75,6 +92,8 @@ pub struct Engine {
     pub name: &'static str,
     /// For which instruction sets it was built, where that was chosen when it was.
     pub build: Option<&'static str>,
+    /// Its quantizer, if it has one of its own.
+    pub quantizer: Option<Quantizer>,
     run: fn(&Setup, Body<'_>) -> Result<()>,
 }
 

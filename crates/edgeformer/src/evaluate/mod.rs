@@ -5,7 +5,8 @@
 //! figures are folded from the records in their order: a run that was interrupted and goes on from
 //! a file of them ends with the same bits.
 //!
-//! - `windows`, `reader`, `subject`: a text, a session that reads it, a model that is opened
+//! - `windows`, `reader`, `subject`: a text, a session that reads it, a model that is opened;
+//!   `reference`: one that many are laid beside
 //! - `logits`, `statistics`: what a row of logits says, what many numbers say
 //! - `perplexity`, `divergence`, `kl`: figures of texts
 //! - `questions`, `choices`, `embeddings`, `labels`, `images`: figures of answers, vectors, classes
@@ -24,6 +25,7 @@ mod logits;
 mod perplexity;
 mod questions;
 mod reader;
+mod reference;
 mod run;
 mod state;
 mod statistics;
@@ -42,6 +44,7 @@ pub use logits::LogSoftmax;
 pub use perplexity::{Perplexity, perplexity};
 pub use questions::{Question, read_questions};
 pub use reader::{Reader, diverge};
+pub use reference::Reference;
 pub use run::Control;
 pub use statistics::{Interval, Moments, quantile, wilson};
 pub use subject::{Activations, Subject, read_text, text_windows};

@@ -106,6 +106,23 @@ fn a_model_does_not_diverge_from_itself_and_does_from_others() {
 }
 
 #[test]
+fn a_reference_that_is_kept_says_the_same() {
+    let subject = embedded(32);
+    let windows = text_windows(&subject, TEXT, None).unwrap();
+    let floats = Subject::open(&ModelSource::Embedded, &options(32), Activations::F32).unwrap();
+    let open = |subject: &Subject| Reader::open(&subject.program, &subject.session).unwrap();
+    let (mut plain, mut candidate) = (open(&subject), open(&floats));
+    let mut reference = Reference::open(&subject, &windows).unwrap();
+    for (index, window) in windows.iter().enumerate() {
+        let expected = diverge(&mut plain, &mut candidate, &window).unwrap();
+        assert!(expected.kl.mean() > 0.0);
+        for _ in 0..2 {
+            assert_eq!(reference.diverge(&mut candidate, index).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
 fn an_interrupted_run_ends_with_the_same_bits() {
     let subject = embedded(32);
     let text = TEXT.repeat(6);

@@ -18,7 +18,12 @@ use super::Told;
 use super::request::{MethodName, Quantized, Request, Size, Tried};
 use super::sensitivity::{self, Sensitivity, sensitivities};
 use super::statistics::{Statistics, Texts};
+<<<<<<< HEAD
 use crate::evaluate::{Activations, Control, Subject, Windows, compare};
+=======
+use super::{Sensitivity, Told, sensitivities};
+use crate::evaluate::{Activations, Divergence, Reader, Reference, Subject};
+>>>>>>> judge
 use crate::{EngineOptions, Error, ModelSource, Result};
 
 /// Windows that sensitivity is measured on, at most.
@@ -198,9 +203,10 @@ impl Run<'_> {
             (Some(imatrix), false) => Some(told_path(imatrix)),
             _ => Some(texts.name.clone()),
         };
+        let mut reference = Reference::open(&subject, &texts.judged)?;
         let (report, tried) = match self.request.method {
-            MethodName::Auto => self.best(&subject, &statistics, &texts.judged)?,
-            _ => (self.as_asked(&subject, statistics, &texts.judged)?, Vec::new()),
+            MethodName::Auto => self.best(&mut reference, &statistics)?,
+            _ => (self.as_asked(&mut reference, statistics)?, Vec::new()),
         };
         Ok((report, name, tried))
     }
@@ -208,15 +214,14 @@ impl Run<'_> {
     /// One method, the formats those of the mixture or of measured sensitivity.
     fn as_asked(
         &self,
-        subject: &Subject,
+        reference: &mut Reference<'_>,
         mut statistics: Statistics,
-        judged: &Windows,
     ) -> Result<Report> {
         let method = method(self.request.method, self.request.clip_search);
         let recipe = {
             let ingredients =
                 Ingredients { checkpoint: &self.checkpoint, statistics: &statistics, method };
-            self.recipe(subject, &ingredients, judged)?
+            self.recipe(reference, &ingredients)?
         };
         let mut checkpoint = self.checkpoint.clone();
         self.fold(&mut checkpoint, &mut statistics, &recipe)?;
@@ -226,9 +231,8 @@ impl Run<'_> {
 
     fn recipe(
         &self,
-        subject: &Subject,
+        reference: &mut Reference<'_>,
         ingredients: &Ingredients<'_>,
-        judged: &Windows,
     ) -> Result<Recipe> {
         let mixture = self.mixture()?;
         let has_importance = ingredients.statistics.imatrix.is_some();
@@ -236,17 +240,20 @@ impl Run<'_> {
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
         let weights: u64 = ingredients.checkpoint.tensors.iter().map(|t| t.elements() as u64).sum();
         let budget = (weights as f64 * bits / 8.0) as u64;
+<<<<<<< HEAD
         check_budget(ingredients.checkpoint, &base, budget)?;
         let found = self.sensitivities(subject, ingredients, &base, judged)?;
+=======
+        let found = self.sensitivities(reference, ingredients, &base)?;
+>>>>>>> judge
         allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
     }
 
     fn sensitivities(
         &self,
-        subject: &Subject,
+        reference: &mut Reference<'_>,
         ingredients: &Ingredients<'_>,
         base: &Recipe,
-        judged: &Windows,
     ) -> Result<Vec<Sensitivity>> {
         let tensors: Vec<String> = base.tensors().map(str::to_owned).collect();
         // What a tensor costs is compared among formats: the quick search is as good as the best.
@@ -254,21 +261,19 @@ impl Run<'_> {
             method: Method::KQuant { objective: Objective::default() },
             ..self.options(ingredients)
         };
-        let windows = judged.clone().take(SENSITIVITY_WINDOWS);
-        sensitivities(subject, subject.model(), &tensors, &options, &windows, self.told)
+        sensitivities(reference, &tensors, &options, SENSITIVITY_WINDOWS, self.told)
     }
 
     /// Tries ways and keeps the best.
     fn best(
         &self,
-        subject: &Subject,
+        reference: &mut Reference<'_>,
         statistics: &Statistics,
-        judged: &Windows,
     ) -> Result<(Report, Vec<Tried>)> {
         let gptq = Method::Gptq(Gptq::default());
         let kquant = Method::KQuant { objective: Objective::default() };
         let with = |method| Ingredients { checkpoint: &self.checkpoint, statistics, method };
-        let base = self.recipe(subject, &with(kquant), judged)?;
+        let base = self.recipe(reference, &with(kquant))?;
         let mut ways = vec![
             ("kquant".to_owned(), base.clone(), kquant),
             ("gptq".to_owned(), base.clone(), gptq),
@@ -277,7 +282,7 @@ impl Run<'_> {
             && !mixture.base().is_float()
         {
             let budget = job::size(&self.checkpoint, &base)?;
-            let found = self.sensitivities(subject, &with(kquant), &base, judged)?;
+            let found = self.sensitivities(reference, &with(kquant), &base)?;
             let name = format!("{mixture}, formats by sensitivity");
             let recipe = allocated(&self.checkpoint, &base, &found, budget, &name)?;
             if recipe != base {
@@ -289,7 +294,7 @@ impl Run<'_> {
         for (index, (what, recipe, method)) in ways.into_iter().enumerate() {
             let path = self.path_of(index);
             let mut report = self.write(&with(method), &recipe, &path)?;
-            let kl_mean = self.divergence(subject, &path, judged)?;
+            let kl_mean = self.divergence(reference, &path)?;
             tried.push(Tried { what, bytes: report.bytes, kl_mean });
             report.file = self.request.output.clone();
             match &best {
@@ -307,14 +312,18 @@ impl Run<'_> {
         Ok((report, tried))
     }
 
-    fn divergence(&self, reference: &Subject, path: &Path, judged: &Windows) -> Result<f64> {
-        (self.told.progress)("judging", 0, 1);
+    fn divergence(&self, reference: &mut Reference<'_>, path: &Path) -> Result<f64> {
         let source = ModelSource::Path(path.to_owned());
         let candidate = Subject::open(&source, self.engine, Activations::AsUsual)?;
-        let told = self.told;
-        let progress = |done, all| (told.progress)("judging", done as u64, all as u64);
-        let control = Control { progress: &progress, stopped: told.stopped, ..Control::default() };
-        Ok(compare(reference, &candidate, judged, &control)?.kl_mean)
+        candidate.check_vocabulary(reference.subject)?;
+        let mut candidate = Reader::open(&candidate.program, &candidate.session)?;
+        let mut sum = Divergence::default();
+        for index in 0..reference.windows() {
+            self.told.go_on()?;
+            (self.told.progress)("judging", index as u64, reference.windows() as u64);
+            sum.merge(&reference.diverge(&mut candidate, index)?);
+        }
+        Ok(sum.kl.mean())
     }
 
     /// A GGUF file of the checkpoint: the input itself, or one that is written for a while.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgeformer_core::{Format, Model, Tensor, Weight};
+use edgeformer_core::{Format, Tensor, Weight};
 use edgeformer_quantize::allocate::Offer;
 use edgeformer_quantize::job::{Options, round};
 
 use super::Told;
 use crate::Result;
-use crate::evaluate::{Divergence, Reader, Subject, Windows, diverge};
+use crate::evaluate::{Divergence, Reader, Reference};
 
 /// Formats that a tensor may get, those of 256 weights a block first where rows are long enough.
 const LONG: [Format; 8] = [
@@ -65,19 +65,19 @@ pub(super) fn least(shape: &[usize]) -> Result<u64> {
 }
 
 /// Measures what the tensors named cost: each alone is quantized, coarsely, and the divergence of
-/// the model from what it was is measured on `windows`.
+/// the model from what it was is measured on the first `windows`.
 ///
 /// # Errors
 /// If a tensor cannot be quantized, or the backend refuses the changed model.
 pub fn sensitivities(
-    subject: &Subject,
-    model: &Model,
+    reference: &mut Reference<'_>,
     tensors: &[String],
     options: &Options<'_>,
-    windows: &Windows,
+    windows: usize,
     told: Told<'_>,
 ) -> Result<Vec<Sensitivity>> {
-    let mut reference = Reader::open(&subject.program, &subject.session)?;
+    let subject = reference.subject;
+    let model = subject.model();
     let mut found = Vec::with_capacity(tensors.len());
     for (index, name) in tensors.iter().enumerate() {
         told.go_on()?;
@@ -89,13 +89,13 @@ pub fn sensitivities(
             found.push(unquantized(name, &trials));
             continue;
         };
-        let mut changed = model.clone();
+        let mut changed = (**model).clone();
         changed.weights.insert(name.clone(), Weight::whole(probe.tensor.clone()));
         let candidate = subject.program_of(Arc::new(changed))?;
         let mut candidate = Reader::open(&candidate, &subject.session)?;
         let mut sum = Divergence::default();
-        for window in windows.iter() {
-            sum.merge(&diverge(&mut reference, &mut candidate, &window)?);
+        for index in 0..windows.min(reference.windows()) {
+            sum.merge(&reference.diverge(&mut candidate, index)?);
         }
         let divergence = sum.kl.mean();
         let a_unit = if probe.error > 0.0 { divergence / probe.error } else { 0.0 };

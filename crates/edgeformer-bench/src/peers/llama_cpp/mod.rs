@@ -19,14 +19,15 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 
-use super::{Body, CHUNK, Engine, Runner, Setup};
+use super::{Body, CHUNK, Engine, Quantizer, Runner, Setup};
 use crate::{Error, Result};
 
-pub use quantize::quantize;
-pub use score::for_each_logits;
-
-pub(super) const ENGINE: Engine =
-    Engine { name: "llama.cpp", build: option_env!("EDGEFORMER_PEER_ISA"), run };
+pub(super) const ENGINE: Engine = Engine {
+    name: "llama.cpp",
+    build: option_env!("EDGEFORMER_PEER_ISA"),
+    quantizer: Some(Quantizer { quantize: quantize::quantize, read: score::for_each_logits }),
+    run,
+};
 
 /// Tokens that one call takes: llama-bench's `n_batch`, and its default.
 const BATCH: usize = 2048;
