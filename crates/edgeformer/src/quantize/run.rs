@@ -18,12 +18,7 @@ use super::Told;
 use super::request::{MethodName, Quantized, Request, Size, Tried};
 use super::sensitivity::{self, Sensitivity, sensitivities};
 use super::statistics::{Statistics, Texts};
-<<<<<<< HEAD
-use crate::evaluate::{Activations, Control, Subject, Windows, compare};
-=======
-use super::{Sensitivity, Told, sensitivities};
 use crate::evaluate::{Activations, Divergence, Reader, Reference, Subject};
->>>>>>> judge
 use crate::{EngineOptions, Error, ModelSource, Result};
 
 /// Windows that sensitivity is measured on, at most.
@@ -240,12 +235,8 @@ impl Run<'_> {
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
         let weights: u64 = ingredients.checkpoint.tensors.iter().map(|t| t.elements() as u64).sum();
         let budget = (weights as f64 * bits / 8.0) as u64;
-<<<<<<< HEAD
         check_budget(ingredients.checkpoint, &base, budget)?;
-        let found = self.sensitivities(subject, ingredients, &base, judged)?;
-=======
         let found = self.sensitivities(reference, ingredients, &base)?;
->>>>>>> judge
         allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
     }
 
