@@ -37,8 +37,17 @@ fn groups_are_calibrated_and_what_they_cost_is_told() {
     let out = temporary.path().join("grouped.gguf");
     let calibrated = |align: &str| {
         let all = [
-            "--attention", "gqa", "--groups", "2", "--force", "--align", align, "--calibration",
-            text(&story), "--chunks", "24",
+            "--attention",
+            "gqa",
+            "--groups",
+            "2",
+            "--force",
+            "--align",
+            align,
+            "--calibration",
+            text(&story),
+            "--chunks",
+            "24",
         ];
         convert(&model, &out, &all)
     };
@@ -62,15 +71,27 @@ fn latents_are_made_of_a_folder_that_is_run_as_it_is() {
     let temporary = TempDir::new().unwrap();
     let out = temporary.path().join("latent.gguf");
     let all = [
-        "convert", text(&folder), text(&out), "--attention", "mla", "--rank", "42", "--rope-dims",
-        "8", "--calibration", text(&story), "--chunks", "16",
+        "convert",
+        text(&folder),
+        text(&out),
+        "--attention",
+        "mla",
+        "--rank",
+        "42",
+        "--rope-dims",
+        "8",
+        "--calibration",
+        text(&story),
+        "--chunks",
+        "16",
     ];
     let told = stdout(&all);
     assert!(told.contains("attention mla: 640 bytes of cache a token become 500"), "{told}");
     assert!(told.contains("EdgeFormer alone reads it: latents are not normalised"), "{told}");
     assert!(told.contains("on 512 tokens held out: it costs +"), "{told}");
 
-    let portable = convert(&folder, &out, &[&all[3..], &["--norm", "portable", "--force"]].concat());
+    let portable =
+        convert(&folder, &out, &[&all[3..], &["--norm", "portable", "--force"]].concat());
     assert_eq!(portable["not_portable"], Value::Array(Vec::new()));
     assert_eq!(portable["attention"], "mla");
 }
