@@ -18,8 +18,6 @@ pub struct Convert {
     /// folder f16 for quantized ones)
     #[arg(long, value_name = "TYPE", default_value_t)]
     pub outtype: OutType,
-    #[command(flatten)]
-    pub attention: Attention,
     /// Replace what is there
     #[arg(short, long)]
     pub force: bool,
@@ -29,6 +27,9 @@ pub struct Convert {
     /// No progress on stderr
     #[arg(short, long)]
     pub quiet: bool,
+    // Last, for its heading holds for all that comes behind it.
+    #[command(flatten)]
+    pub attention: Attention,
 }
 
 /// Attention that caches less.
