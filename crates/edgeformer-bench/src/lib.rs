@@ -4,6 +4,7 @@
 //! - [`cache`]: one row for every way to keep the past (formats, windows, tiers, eviction)
 //! - [`stream`]: perplexity over a text that does not end
 //! - [`latent`]: the size of a latent cache, and when its two forms cross
+//! - [`conversion`]: attention converted to a smaller cache, perplexity against bytes
 //! - [`compare`]: devices side by side
 //! - [`instructions`]: instructions of small fixed cases, beside a baseline
 //! - [`tune`]: what tuning finds, beside every setup there is
@@ -22,6 +23,7 @@
 
 pub mod cache;
 pub mod compare;
+pub mod conversion;
 pub mod device;
 pub mod instructions;
 pub mod latent;

@@ -41,6 +41,7 @@ mod plan;
 mod registry;
 mod source;
 
+pub mod attention_conversion;
 pub mod evaluate;
 #[cfg(feature = "quantize")]
 pub mod quantize;

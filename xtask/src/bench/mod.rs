@@ -2,6 +2,7 @@
 //! arguments here.
 
 mod cache;
+mod conversion;
 mod device;
 mod instructions;
 mod latent;
@@ -55,6 +56,8 @@ enum What {
     Stream(stream::Stream),
     /// Latent attention: the size of its cache, and when its two forms cross
     Latent(latent::Latent),
+    /// Attention converted to a smaller cache: perplexity against bytes, plain forms beside it
+    Conversion(conversion::Conversion),
     /// Quantized files beside those of llama.cpp: size, quality, errors of tensors
     Quantization(quantization::Quantization),
     /// What `edgeformer tune` finds, beside every setup there is
@@ -77,6 +80,7 @@ impl Bench {
             Some(What::Cache(cache)) => cache.run(),
             Some(What::Stream(stream)) => stream.run(),
             Some(What::Latent(latent)) => latent.run(),
+            Some(What::Conversion(conversion)) => conversion.run(),
             Some(What::Quantization(quantization)) => quantization.run(),
             Some(What::Count(count)) => count.run(),
             Some(What::Tune(tune)) => tune.run(),
@@ -154,12 +158,17 @@ const STORIES: &str = "stories260k";
 
 impl ModelArguments {
     fn choice(&self) -> Result<ModelChoice> {
-        let path = match self.model.as_str() {
-            STORIES => shared("models/stories260k/stories260k-f32.gguf")?,
-            path => path.into(),
-        };
+        let path = model_path(&self.model)?;
         warn_of_packed(&path);
         Ok(ModelChoice { path, threads: self.threads })
+    }
+}
+
+/// A path, or stories260k of the reference data.
+fn model_path(model: &str) -> Result<PathBuf> {
+    match model {
+        STORIES => shared("models/stories260k/stories260k-f32.gguf"),
+        path => Ok(path.into()),
     }
 }
 

@@ -8,9 +8,10 @@
 //! A conversion is a function from a [`Checkpoint`](edgeformer_models::checkpoint::Checkpoint) to
 //! another, whose tensors are made when they are asked for. At full size it changes no logit; below,
 //! quality falls, which [`ConversionReport`] estimates and perplexity measures. An
-//! [`AttentionCalibration`] makes it fall less.
+//! [`AttentionCalibration`], which an [`AttentionCollector`] records, makes it fall less.
 
 mod calibration;
+mod collect;
 mod components;
 mod gqa;
 mod lazy;
@@ -20,6 +21,7 @@ mod report;
 mod source;
 
 pub use calibration::AttentionCalibration;
+pub use collect::AttentionCollector;
 pub use gqa::{Align, GqaOptions, gqa};
 pub use mla::{LatentNorm, MlaOptions, Weighting, mla};
 pub use report::{ConversionReport, LayerReport};

@@ -2,6 +2,7 @@
 //! plain ones below.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod folders;
 mod quality;
 mod refusals;
 mod support;

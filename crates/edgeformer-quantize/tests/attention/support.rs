@@ -9,15 +9,14 @@ use edgeformer_core::{
     Backend, CacheFormat, CompileOptions, Input, Model, Outputs, SessionOptions, Span, Step, Want,
 };
 use edgeformer_models::checkpoint::Checkpoint;
-use edgeformer_models::gguf::Gguf;
 use edgeformer_models::text::AddSpecial;
 use edgeformer_models::{ModelFile, open};
 use edgeformer_quantize::attention::AttentionCalibration;
 use nalgebra::DMatrix;
 
-/// A GGUF file of the shared data.
+/// A model of the shared data: a GGUF file, or a Hugging Face folder as GGUF has it.
 pub fn checkpoint(path: &str) -> Option<Checkpoint> {
-    Some(Checkpoint::from(&Gguf::open(&shared(path)?).unwrap()))
+    Some(Checkpoint::open(&shared(path)?).unwrap())
 }
 
 /// The model that a file of the checkpoint holds.

@@ -101,6 +101,30 @@ impl Windows {
         self
     }
 
+    /// Parts windows that do not overlap: one in `every` is held out, so that both parts are from
+    /// all of the text. The first part is the larger one.
+    ///
+    /// # Errors
+    /// If there are too few to hold one out, or they overlap.
+    pub fn hold_out(&self, every: usize) -> Result<(Self, Self)> {
+        if self.cut != Cut::Halves || every < 2 || self.count < every {
+            return Err(Error::Request(format!(
+                "{} windows of {} tokens: of every {every} one is held out, so at least {every} are needed; name a longer text or let more of it be read",
+                self.count, self.context
+            )));
+        }
+        let held_out = |index: usize| index % every == every - 1;
+        Ok((self.chosen(|index| !held_out(index)), self.chosen(held_out)))
+    }
+
+    fn chosen(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let windows = self.tokens.chunks_exact(self.context).enumerate();
+        let chosen = windows.filter(|(index, _)| wanted(*index));
+        let tokens: Vec<u32> = chosen.flat_map(|(_, window)| window).copied().collect();
+        let count = tokens.len() / self.context;
+        Self { tokens, context: self.context, cut: self.cut, count }
+    }
+
     /// The windows.
     pub fn iter(&self) -> impl Iterator<Item = Window<'_>> {
         (0..self.count).map(|index| self.window(index))
@@ -192,6 +216,18 @@ mod tests {
         assert!(problem(&[1, 2, 3, 4], 3).contains("nothing to score"));
         let stride = |stride| Windows::sliding(&[0; 9], 4, stride).map(|_| ());
         assert!(stride(0).is_err() && stride(4).is_err() && stride(3).is_ok());
+    }
+
+    #[test]
+    fn windows_that_are_held_out_are_not_among_the_others() {
+        let tokens: Vec<u32> = (0..37).collect();
+        let windows = Windows::new(&tokens, 4, None).unwrap();
+        let (kept, held_out) = windows.hold_out(4).unwrap();
+        assert_eq!(held_out.tokens(), [12, 13, 14, 15, 28, 29, 30, 31]);
+        assert_eq!((kept.count(), held_out.count()), (7, 2));
+        assert!(kept.tokens().iter().all(|token| !held_out.tokens().contains(token)));
+        let problem = windows.take(3).hold_out(4).unwrap_err().to_string();
+        assert!(problem.contains("at least 4 are needed"), "{problem}");
     }
 
     proptest! {

@@ -49,7 +49,7 @@ impl Default for Told<'_> {
 impl Told<'_> {
     /// # Errors
     /// If it is to be stopped.
-    pub(super) fn go_on(&self) -> Result<()> {
+    pub(crate) fn go_on(&self) -> Result<()> {
         if (self.stopped)() {
             return Err(Error::Request("interrupted: nothing was written".into()));
         }
@@ -71,7 +71,7 @@ pub fn calibrate(
     let collector = Collector::default();
     let mut reader = Reader::open(&subject.program, &subject.session)?;
     reader.observe(collector.observer())?;
-    read(&mut reader, windows, "calibrating", told)?;
+    read_all(&mut reader, windows, "calibrating", told)?;
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (chunks, size) = (count(windows.count()), count(windows.context()));
     let imatrix = collector.imatrix(datasets.to_vec(), chunks, size);
@@ -87,7 +87,7 @@ pub fn calibrate(
             all => format!("recording Hessians, pass {} of {all}", index + 1),
         };
         collector.record_hessians(inputs, block);
-        read(&mut reader, windows, &what, told)?;
+        read_all(&mut reader, windows, &what, told)?;
         collector.write_hessians(&mut writer)?;
     }
     Ok(Calibration { imatrix, hessians: Some(writer.finish()?) })
@@ -95,7 +95,12 @@ pub fn calibrate(
 
 /// Reads every window, every row of it wanted: rows that nobody wants are not computed behind the
 /// last attention, and not shown.
-fn read(reader: &mut Reader, windows: &Windows, what: &str, told: Told<'_>) -> Result<()> {
+pub(crate) fn read_all(
+    reader: &mut Reader,
+    windows: &Windows,
+    what: &str,
+    told: Told<'_>,
+) -> Result<()> {
     let all = windows.count() as u64;
     (told.progress)(what, 0, all);
     for (index, tokens) in windows.tokens().chunks_exact(windows.context()).enumerate() {

@@ -14,6 +14,7 @@ mod run;
 mod sensitivity;
 mod statistics;
 
+pub(crate) use calibrate::read_all;
 pub use calibrate::{Calibration, HessianOptions, Told, calibrate};
 pub use edgeformer_quantize::calibration::{Hessians, Imatrix};
 pub use edgeformer_quantize::job::{Report, TensorReport};

@@ -42,7 +42,7 @@ impl Texts {
                 (windows, "text of the model itself".to_owned())
             }
         };
-        let (calibration, judged) = parted(&windows, subject.beginning())?;
+        let (calibration, judged) = parted(windows, subject.beginning())?;
         Ok(Self { calibration, judged, name })
     }
 }
@@ -54,20 +54,16 @@ fn named(path: &Path, error: Error) -> Error {
     }
 }
 
-/// Parts windows: one in eight is for judging, so that both parts are from all of the text.
-fn parted(windows: &Windows, beginning: Option<u32>) -> Result<(Windows, Windows)> {
+/// Parts windows: one in eight is for judging.
+fn parted(windows: Windows, beginning: Option<u32>) -> Result<(Windows, Windows)> {
+    if let Ok(parts) = windows.hold_out(JUDGED) {
+        return Ok(parts);
+    }
+    // Too short to be parted: better judged by what was read than not at all.
     let context = windows.context();
-    let (mut calibration, mut judged) = (Vec::new(), Vec::new());
-    for (index, window) in windows.tokens().chunks_exact(context).enumerate() {
-        let part = if index % JUDGED == JUDGED - 1 { &mut judged } else { &mut calibration };
-        part.extend_from_slice(window);
-    }
-    if judged.is_empty() {
-        // Too short to be parted: better judged by what was read than not at all.
-        judged.extend_from_slice(&calibration[calibration.len() - context..]);
-    }
-    let windows = |tokens: &[u32]| Windows::new(tokens, context, beginning);
-    Ok((windows(&calibration)?, windows(&judged)?))
+    let last = &windows.tokens()[windows.tokens().len() - context..];
+    let judged = Windows::new(last, context, beginning)?;
+    Ok((windows, judged))
 }
 
 /// Statistics, as far as the request has files of them or the method needs them.

@@ -4,6 +4,7 @@
 mod budget;
 mod cache;
 mod convert;
+mod convert_attention;
 mod eval;
 mod packed;
 mod prompt_cache;

@@ -8,15 +8,19 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 /// Exit code of a program that Ctrl-C ended, as shells count.
 pub const INTERRUPTED: u8 = 130;
 
-/// Takes over Ctrl-C.
+/// Takes over Ctrl-C; again and again where a command has several stages.
 pub fn install() -> Result<(), ctrlc::Error> {
-    ctrlc::set_handler(|| {
+    let installed = ctrlc::set_handler(|| {
         if ANSWERING.load(Ordering::SeqCst) {
             STOPPED.store(true, Ordering::SeqCst);
         } else {
             std::process::exit(INTERRUPTED.into());
         }
-    })
+    });
+    match installed {
+        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        installed => installed,
+    }
 }
 
 /// Exists while an answer is written, or something is measured.

@@ -24,7 +24,7 @@ pub use commands::{
     Chat, Classify, Devices, Embed, Generate, GraphForm, Inspect, Logits, Pack, Plan, Tune,
     TuneWindow,
 };
-pub use convert::Convert;
+pub use convert::{Attention, Convert, Kind};
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};

@@ -1,3 +1,5 @@
+mod attention;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -5,6 +7,7 @@ use std::time::Instant;
 use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
 use serde::Serialize;
 
+use self::attention::Attention;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Answering};
 use crate::progress::Working;
@@ -18,20 +21,32 @@ struct Converted<'a> {
     tensors: usize,
     bytes: u64,
     seconds: f64,
+    #[serde(flatten)]
+    attention: Option<Attention<'a>>,
 }
 
 pub fn run(command: &args::Convert) -> Outcome {
+    let conversion = attention::asked(&command.attention)?;
     check_output(command)?;
     let start = Instant::now();
     let checkpoint = Checkpoint::open(&command.input)?;
+    let (checkpoint, converted) = match &conversion {
+        Some(conversion) => {
+            let (checkpoint, done) = attention::convert(command, conversion, &checkpoint)?;
+            (checkpoint, Some(done))
+        }
+        None => (checkpoint, None),
+    };
     let (tensors, bytes) = write(command, checkpoint)?;
+    let attention = converted.map(|done| done.judged(command)).transpose()?;
     let seconds = start.elapsed().as_secs_f64();
-    let done = Converted { output: &command.output, tensors, bytes, seconds };
+    let done = Converted { output: &command.output, tensors, bytes, seconds, attention };
     if command.json {
         return output::show_json(&done);
     }
+    let told = done.attention.as_ref().map(Attention::told).unwrap_or_default();
     output::show(&format!(
-        "{}: {tensors} tensors, {}, {seconds:.1} s\n",
+        "{}: {tensors} tensors, {}, {seconds:.1} s\n{told}",
         command.output.display(),
         mebibytes(bytes)
     ))?;
