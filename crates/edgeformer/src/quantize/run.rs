@@ -178,6 +178,7 @@ impl Run<'_> {
 
     /// Runs the model: to calibrate, to measure sensitivity, to judge.
     fn with_model(&mut self, given: Statistics) -> Result<Outcome> {
+        self.check_size()?;
         let source = self.runnable()?;
         let subject = Subject::open(&ModelSource::Path(source), self.engine, Activations::AsUsual)?;
         let texts = Texts::of(&subject, self.request, self.told)?;
@@ -204,6 +205,13 @@ impl Run<'_> {
             _ => (self.as_asked(&mut reference, statistics)?, Vec::new()),
         };
         Ok((report, name, tried))
+    }
+
+    /// Before anything is run: whether there are formats that are small enough.
+    fn check_size(&self) -> Result<()> {
+        let Size::BitsPerWeight(bits) = self.request.size else { return Ok(()) };
+        let base = Recipe::mixture(&self.checkpoint, self.mixture()?, false);
+        check_budget(&self.checkpoint, &base, budget(&self.checkpoint, bits))
     }
 
     /// One method, the formats those of the mixture or of measured sensitivity.
@@ -233,9 +241,7 @@ impl Run<'_> {
         let has_importance = ingredients.statistics.imatrix.is_some();
         let base = Recipe::mixture(ingredients.checkpoint, mixture, has_importance);
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
-        let weights: u64 = ingredients.checkpoint.tensors.iter().map(|t| t.elements() as u64).sum();
-        let budget = (weights as f64 * bits / 8.0) as u64;
-        check_budget(ingredients.checkpoint, &base, budget)?;
+        let budget = budget(ingredients.checkpoint, bits);
         let found = self.sensitivities(reference, ingredients, &base)?;
         allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
     }
@@ -404,6 +410,12 @@ fn base_of(bits: f64) -> Result<Mixture> {
     let block = Mixture::ALL.iter().filter(|mixture| !mixture.base().is_float());
     let nearest = block.min_by(|a, b| close(a).total_cmp(&close(b)));
     nearest.copied().ok_or_else(|| Error::Request("there is no mixture".into()))
+}
+
+/// Bytes of the tensors at so many bits a weight.
+fn budget(checkpoint: &Checkpoint, bits: f64) -> u64 {
+    let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
+    (weights as f64 * bits / 8.0) as u64
 }
 
 /// Whether the smallest formats of all tensors fit into `budget` bytes.
