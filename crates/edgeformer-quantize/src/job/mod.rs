@@ -31,9 +31,9 @@ pub struct Options<'a> {
     /// How. Where GPTQ has no Hessian for a tensor (tables, whose inputs are single rows), it is
     /// rounded by [`Method::KQuant`].
     pub method: Method,
-    /// E[x²] of the inputs.
+    /// `E[x²]` of the inputs.
     pub imatrix: Option<&'a Imatrix>,
-    /// E[x xᵀ] of the inputs.
+    /// `E[x xᵀ]` of the inputs.
     pub hessians: Option<&'a Hessians>,
     /// Threads that round.
     pub threads: usize,

@@ -70,7 +70,7 @@ pub struct Rounded<'a> {
     pub format: Format,
     /// Their bytes now.
     pub bytes: &'a [u8],
-    /// E[x²] of their inputs, where it is known.
+    /// `E[x²]` of their inputs, where it is known.
     pub importance: Option<&'a [f32]>,
 }
 

@@ -25,9 +25,9 @@ pub struct HessianOptions<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Calibration {
-    /// E[x²] by weight.
+    /// `E[x²]` by weight.
     pub imatrix: Imatrix,
-    /// E[x xᵀ] by weight, where it was asked for.
+    /// `E[x xᵀ]` by weight, where it was asked for.
     pub hessians: Option<Hessians>,
 }
 

@@ -40,7 +40,7 @@ impl MethodName {
         matches!(self, Self::Auto | Self::Awq | Self::Gptq | Self::Smooth)
     }
 
-    /// Whether it needs E[x xᵀ] of it.
+    /// Whether it needs `E[x xᵀ]` of it.
     pub(super) fn needs_hessians(self) -> bool {
         matches!(self, Self::Auto | Self::Gptq)
     }

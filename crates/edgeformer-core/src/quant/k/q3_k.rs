@@ -1,6 +1,6 @@
 use super::{scales, search};
 use crate::quant::bits::{half_at, inverse, nearest, pack, put_half, unpack};
-use crate::quant::block::{Block, Shared, extreme};
+use crate::quant::block::{Block, Group, Shared, extreme};
 
 /// 256 codes of 3 bits in -4..4, in groups of 16 with 6-bit scales.
 ///
@@ -46,6 +46,12 @@ impl Block<256, 110, 16> for Q3K {
 
     fn shared(bytes: &[u8; 110]) -> Shared<16> {
         Shared::symmetric(half_at(bytes, 108), Self::scales(bytes))
+    }
+
+    // Kernels read this of every block: without minima, which it does not have.
+    fn groups(bytes: &[u8; 110]) -> [Group; 16] {
+        let scale = half_at(bytes, 108);
+        Self::scales(bytes).map(|code| Group { scale: scale * f32::from(code), min: 0.0 })
     }
 
     fn assemble(shared: &Shared<16>, codes: &[i8; 256], bytes: &mut [u8; 110]) {

@@ -34,7 +34,7 @@ const FLOOR: f64 = 1e-4;
 impl Joint {
     /// The factorisation whose error is least, `E‖L (M x - up down x)‖²` with `L` the root of the
     /// weights: `down = Uᵀ L M` and `up = L⁻¹ U`, where `U` are the first eigenvectors of
-    /// `L M E[x xᵀ] Mᵀ L` (Eckart, Young 1936, in the norms of the inputs and of the errors).
+    /// `L M `E[x xᵀ]` Mᵀ L` (Eckart, Young 1936, in the norms of the inputs and of the errors).
     pub fn factorise(&self, rank: usize, norm: LatentNorm) -> Factors {
         let both = stack(&[self.keys.clone(), self.values.clone()]);
         let full = both.nrows();
