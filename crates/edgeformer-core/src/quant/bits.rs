@@ -7,6 +7,7 @@ use half::f16;
 /// In a run of `RUN` bytes, byte `i` holds the codes `i`, `i + RUN`, `i + 2 RUN`, …, the first in
 /// its lowest bits: how every GGUF format packs, so that a vector of bytes gives vectors of
 /// neighbouring codes by shifts alone.
+#[inline]
 pub(super) fn unpack<const BITS: usize, const RUN: usize>(packed: &[u8], codes: &mut [u8]) {
     let mask = (1u8 << BITS) - 1;
     let runs = packed.chunks_exact(RUN).zip(codes.chunks_exact_mut(RUN * 8 / BITS));

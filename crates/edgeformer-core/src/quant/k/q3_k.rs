@@ -20,6 +20,7 @@ impl Q3K {
     ///
     /// Scales are stored plus 32: low four bits in bytes 96..104 (scales 0..8 in the low, 8..16 in
     /// the high halves), high two bits in bytes 104..108 (four in a byte, four scales apart).
+    #[inline]
     pub fn scales(bytes: &[u8; 110]) -> [i8; 16] {
         let mut low = [0; 16];
         let mut high = [0; 16];
@@ -36,6 +37,7 @@ impl Q3K {
 }
 
 impl Block<256, 110, 16> for Q3K {
+    #[inline]
     fn codes(bytes: &[u8; 110]) -> [i8; 256] {
         let mut low = [0; 256];
         let mut high = [0; 256];
@@ -49,6 +51,7 @@ impl Block<256, 110, 16> for Q3K {
     }
 
     // Kernels read this of every block: without minima, which it does not have.
+    #[inline]
     fn groups(bytes: &[u8; 110]) -> [Group; 16] {
         let scale = half_at(bytes, 108);
         Self::scales(bytes).map(|code| Group { scale: scale * f32::from(code), min: 0.0 })
