@@ -1,18 +1,13 @@
+use edgeformer::ModelSource;
 use edgeformer::evaluate::{Activations, Subject, read_text, text_windows};
 use edgeformer::quantize::{HessianOptions, calibrate};
-use edgeformer::{Config, EngineOptions, ModelSource};
 use serde::Serialize;
 
 use crate::args;
+use crate::eval::subject::for_windows;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::watched;
-
-/// Tokens of a window where nothing says otherwise: llama.cpp's.
-const WINDOW: usize = 512;
-
-/// Rows of logits that are held at a time.
-const LOGITS: usize = 64;
 
 /// What was recorded.
 #[derive(Serialize)]
@@ -34,7 +29,7 @@ pub fn run(command: &args::Calibrate) -> Outcome {
     let config = command.model.config_for(command.source.as_deref())?;
     let source = ModelSource::from_path(config.model.as_deref());
     let text = read_text(&command.text)?;
-    let subject = Subject::open(&source, &engine_options(&config), Activations::AsUsual)?;
+    let subject = Subject::open(&source, &for_windows(&config), Activations::AsUsual)?;
     let windows = text_windows(&subject, &text, None)
         .map_err(|error| Failure::Failed(format!("{}: {error}", command.text.display())))?;
     let windows = windows.take(command.chunks.unwrap_or(usize::MAX));
@@ -68,18 +63,4 @@ pub fn run(command: &args::Calibrate) -> Outcome {
         recorded.chunk_size
     ))?;
     Ok(())
-}
-
-/// How a model is run to be calibrated or judged: in windows, keys and values in f32.
-pub fn engine_options(config: &Config) -> EngineOptions {
-    use edgeformer::{CacheFormat, Speculation};
-    EngineOptions {
-        context: config.ctx_size.or(Some(WINDOW)),
-        output_rows: Some(LOGITS),
-        sequences: 1,
-        cache_type_k: config.cache_type_k.or(Some(CacheFormat::F32)),
-        cache_type_v: config.cache_type_v.or(Some(CacheFormat::F32)),
-        speculation: Speculation::default(),
-        ..EngineOptions::from(config)
-    }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use edgeformer::quantize::{Quantized, Request, Size, quantize};
 
 use crate::args;
-use crate::calibrate::engine_options;
+use crate::eval::subject::for_windows;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::watched;
@@ -35,7 +35,7 @@ pub fn run(command: &args::Quantize) -> Outcome {
         allow_requantize: command.allow_requantize,
         allow_nonfinite: command.allow_nonfinite,
     };
-    let options = engine_options(&config);
+    let options = for_windows(&config);
     let done = watched(config.quiet, |told| quantize(&request, &options, told))?;
     if command.json {
         return output::show_json(&done);

@@ -11,7 +11,7 @@ use edgeformer_models::checkpoint::Checkpoint;
 use serde::Serialize;
 
 use crate::args::{self, Kind, ModelArgs};
-use crate::calibrate::engine_options;
+use crate::eval::subject::for_windows;
 use crate::failure::Failure;
 use crate::progress::{Working, watched};
 
@@ -107,7 +107,7 @@ fn judge(command: &args::Convert) -> Result<Option<Judge>, Failure> {
         chunks: command.attention.chunks,
     };
     let config = ModelArgs::default().config_for(Some(&command.input))?;
-    let options = EngineOptions { context: config.ctx_size, ..engine_options(&config) };
+    let options = EngineOptions { context: config.ctx_size, ..for_windows(&config) };
     let judge = watched(command.quiet, |told| Judge::open(&command.input, &texts, &options, told))?;
     Ok(Some(judge))
 }

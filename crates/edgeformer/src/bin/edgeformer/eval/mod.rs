@@ -4,7 +4,7 @@ mod accuracy;
 mod embeddings;
 mod kl;
 mod perplexity;
-mod subject;
+pub mod subject;
 mod watch;
 
 use crate::args::{Eval, Measure};
