@@ -41,6 +41,7 @@ mod plan;
 mod registry;
 mod source;
 
+#[cfg(feature = "quantize")]
 pub mod attention_conversion;
 pub mod evaluate;
 #[cfg(feature = "quantize")]
