@@ -46,9 +46,8 @@ pub fn quantize(request: &Request, engine: &EngineOptions, told: Told<'_>) -> Re
     let (report, calibrated_with, tried) = if measured || !given.suffice(request) {
         run.with_model(given)?
     } else {
-        let statistics = given.imatrix.is_some();
-        let name = statistics.then(|| request.imatrix.as_deref().map(told_path)).flatten();
-        (run.without_model(&given)?, name, Vec::new())
+        let name = request.imatrix.as_deref().map(told_path);
+        (run.without_model(given)?, name, Vec::new())
     };
     let seconds = started.elapsed().as_secs_f64();
     Ok(Quantized { report, calibrated_with, tried, seconds })
@@ -96,21 +95,22 @@ type Outcome = (Report, Option<String>, Vec<Tried>);
 
 impl Run<'_> {
     /// Nothing has to be run: every tensor is read, rounded and written.
-    fn without_model(&mut self, statistics: &Statistics) -> Result<Report> {
-        let mixture = self.mixture()?;
+    fn without_model(&self, statistics: Statistics) -> Result<Report> {
+        let has_importance = statistics.imatrix.is_some();
+        let recipe = Recipe::mixture(&self.checkpoint, self.mixture()?, has_importance);
+        self.fold_and_write(&recipe, statistics)
+    }
+
+    /// The result, by the method that was asked for.
+    fn fold_and_write(&self, recipe: &Recipe, mut statistics: Statistics) -> Result<Report> {
         let mut checkpoint = self.checkpoint.clone();
-        let mut statistics = Statistics {
-            imatrix: statistics.imatrix.clone(),
-            hessians: statistics.hessians.clone(),
-        };
-        let recipe = Recipe::mixture(&checkpoint, mixture, statistics.imatrix.is_some());
-        self.fold(&mut checkpoint, &mut statistics, &recipe)?;
+        self.fold(&mut checkpoint, &mut statistics, recipe)?;
         let ingredients = Ingredients {
             checkpoint: &checkpoint,
             statistics: &statistics,
             method: method(self.request.method, self.request.clip_search),
         };
-        self.write(&ingredients, &recipe, &self.request.output)
+        self.write(&ingredients, recipe, &self.request.output)
     }
 
     fn mixture(&self) -> Result<Mixture> {
@@ -215,21 +215,14 @@ impl Run<'_> {
     }
 
     /// One method, the formats those of the mixture or of measured sensitivity.
-    fn as_asked(
-        &self,
-        reference: &mut Reference<'_>,
-        mut statistics: Statistics,
-    ) -> Result<Report> {
+    fn as_asked(&self, reference: &mut Reference<'_>, statistics: Statistics) -> Result<Report> {
         let method = method(self.request.method, self.request.clip_search);
         let recipe = {
             let ingredients =
                 Ingredients { checkpoint: &self.checkpoint, statistics: &statistics, method };
             self.recipe(reference, &ingredients)?
         };
-        let mut checkpoint = self.checkpoint.clone();
-        self.fold(&mut checkpoint, &mut statistics, &recipe)?;
-        let ingredients = Ingredients { checkpoint: &checkpoint, statistics: &statistics, method };
-        self.write(&ingredients, &recipe, &self.request.output)
+        self.fold_and_write(&recipe, statistics)
     }
 
     fn recipe(
