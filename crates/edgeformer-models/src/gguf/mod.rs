@@ -27,7 +27,7 @@ const MAGIC: [u8; 4] = *b"GGUF";
 /// The metadata key that sets the alignment of tensors.
 const ALIGNMENT_KEY: &str = "general.alignment";
 /// The alignment of tensors where the metadata set none, in bytes.
-const DEFAULT_ALIGNMENT: usize = 32;
+pub const DEFAULT_ALIGNMENT: usize = 32;
 /// Bytes of the longest key the specification allows.
 const MAX_KEY: usize = 65535;
 /// Bytes of the longest tensor name the specification allows.

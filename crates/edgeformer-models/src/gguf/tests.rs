@@ -329,6 +329,7 @@ impl GgufWriter<'_> {
     fn written(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write_to(&mut bytes).expect("a Vec takes everything");
+        assert_eq!(bytes.len() as u64, self.file_len().expect("it was written"));
         bytes
     }
 }

@@ -84,6 +84,19 @@ impl<'a> GgufWriter<'a> {
         self
     }
 
+    /// Bytes that the file will have.
+    ///
+    /// # Errors
+    /// If what was added does not make a valid file.
+    pub fn file_len(&self) -> io::Result<u64> {
+        let alignment = self.check()?;
+        let mut len = self.header(alignment)?.len().next_multiple_of(alignment);
+        for entry in &self.tensors {
+            len += entry.byte_len()?.next_multiple_of(alignment);
+        }
+        Ok(len as u64)
+    }
+
     /// Writes a file that appears under `path` only when it is complete.
     ///
     /// # Errors

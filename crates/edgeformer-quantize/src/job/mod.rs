@@ -11,7 +11,7 @@ mod tensor;
 use std::path::Path;
 use std::sync::Mutex;
 
-use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
+use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::gguf::GgufWriter;
 
 use crate::calibration::{Hessians, Imatrix};
@@ -60,9 +60,7 @@ pub fn quantize(
     output: &Path,
     progress: &Progress<'_>,
 ) -> Result<Report> {
-    let mut checkpoint = checkpoint.clone();
-    checkpoint.set("general.quantization_version", QUANTIZATION_VERSION);
-    checkpoint.set("general.file_type", recipe.file_type());
+    let mut checkpoint = typed(checkpoint, recipe);
     recipe::describe(&mut checkpoint, options);
     // The writer's closures may fail as files do, not as tensors do: this keeps why.
     let failed = Mutex::new(None);
@@ -109,10 +107,33 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Bytes that the file will take, before it is written.
-pub fn size(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<u64> {
-    let bytes = |tensor: &LazyTensor| -> Result<u64> {
-        Ok(recipe.of(tensor).format.tensor_bytes(tensor.shape())? as u64)
-    };
-    checkpoint.tensors.iter().map(bytes).sum()
+/// Bytes that the file will have. Without `options`: if it did not say how it was made.
+///
+/// # Errors
+/// If what it is made of does not make a valid file.
+pub fn size(
+    checkpoint: &Checkpoint,
+    recipe: &Recipe,
+    options: Option<&Options<'_>>,
+) -> Result<u64> {
+    let mut checkpoint = typed(checkpoint, recipe);
+    if let Some(options) = options {
+        recipe::describe(&mut checkpoint, options);
+    }
+    let mut writer = GgufWriter::new();
+    for (key, value) in &checkpoint.metadata {
+        writer.metadata(key.as_str(), value.clone());
+    }
+    for tensor in &checkpoint.tensors {
+        writer.generated(tensor.name(), recipe.of(tensor).format, tensor.shape(), |_| Ok(()));
+    }
+    Ok(writer.file_len()?)
+}
+
+/// A checkpoint whose metadata name what it is quantized to.
+fn typed(checkpoint: &Checkpoint, recipe: &Recipe) -> Checkpoint {
+    let mut checkpoint = checkpoint.clone();
+    checkpoint.set("general.quantization_version", QUANTIZATION_VERSION);
+    checkpoint.set("general.file_type", recipe.file_type());
+    checkpoint
 }

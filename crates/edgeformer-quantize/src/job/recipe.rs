@@ -81,7 +81,7 @@ impl Recipe {
 
 impl From<Assignment> for Choice {
     fn from(assignment: Assignment) -> Self {
-        let reason = |wanted| format!("its rows are no whole blocks of {wanted}");
+        let reason = |wanted| format!("rows are no whole blocks of {wanted}");
         Self { format: assignment.format, fallback: assignment.instead_of.map(reason) }
     }
 }

@@ -1,7 +1,8 @@
 //! Smaller models, made and judged: what `edgeformer-quantize` needs a running model for.
 //!
 //! - `request`: what is asked for, what comes back
-//! - `run`: from a model's files to a quantized file; `room`: on the disk
+//! - `run`: from a model's files to a quantized file; `search`: where ways are tried
+//! - `size`: bytes, and which formats they buy; `room`: on the disk
 //! - `statistics`: what the model's products read, from files or recorded
 //! - `calibrate`: recording; `own_text`: text that a model writes itself, where nobody has any
 //! - `sensitivity`: what each tensor costs in each format, measured
@@ -11,7 +12,9 @@ mod own_text;
 mod request;
 mod room;
 mod run;
+mod search;
 mod sensitivity;
+mod size;
 mod statistics;
 
 pub(crate) use calibrate::read_all;

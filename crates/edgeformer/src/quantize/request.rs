@@ -35,6 +35,19 @@ pub enum MethodName {
 }
 
 impl MethodName {
+    /// What it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rtn => "rtn",
+            Self::KQuant => "kquant",
+            Self::Hqq => "hqq",
+            Self::Awq => "awq",
+            Self::Gptq => "gptq",
+            Self::Smooth => "smooth",
+        }
+    }
+
     /// Whether it needs what the model's products read.
     pub(super) fn needs_statistics(self) -> bool {
         matches!(self, Self::Auto | Self::Awq | Self::Gptq | Self::Smooth)

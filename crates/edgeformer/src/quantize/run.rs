@@ -1,12 +1,11 @@
 //! From a model's files to a quantized file.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use edgeformer_core::Format;
-use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
-use edgeformer_quantize::allocate::allocate;
+use edgeformer_models::checkpoint::Checkpoint;
+use edgeformer_models::hyper::Hyper;
 use edgeformer_quantize::job::{self, Options, Recipe, Report};
 use edgeformer_quantize::mixture::Mixture;
 use edgeformer_quantize::rounding::{Gptq, Method, Objective};
@@ -16,9 +15,10 @@ use edgeformer_quantize::transform::smooth::smooth;
 
 use super::Told;
 use super::request::{MethodName, Quantized, Request, Size, Tried};
-use super::sensitivity::{self, Sensitivity, sensitivities};
+use super::sensitivity::{Sensitivity, sensitivities};
+use super::size;
 use super::statistics::{Statistics, Texts};
-use crate::evaluate::{Activations, Divergence, Reader, Reference, Subject};
+use crate::evaluate::{Activations, Reference, Subject};
 use crate::{EngineOptions, Error, ModelSource, Result};
 
 /// Windows that sensitivity is measured on, at most.
@@ -42,8 +42,12 @@ pub fn quantize(request: &Request, engine: &EngineOptions, told: Told<'_>) -> Re
     let given = Statistics::given(request)?;
     let measured =
         matches!(request.size, Size::BitsPerWeight(_)) || request.method == MethodName::Auto;
+    let runs = measured || !given.suffice(request);
+    if runs {
+        check_text(&checkpoint, request)?;
+    }
     let mut run = Run { request, engine, told, checkpoint, folder: None };
-    let (report, calibrated_with, tried) = if measured || !given.suffice(request) {
+    let (report, calibrated_with, tried) = if runs {
         run.with_model(given)?
     } else {
         let name = request.imatrix.as_deref().map(told_path);
@@ -74,21 +78,38 @@ fn check(request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// Whether the model reads text: that is what it is calibrated and judged with.
+fn check_text(checkpoint: &Checkpoint, request: &Request) -> Result<()> {
+    let reads = match checkpoint.hyper()? {
+        Hyper::Decoder(_) => return Ok(()),
+        Hyper::Encoder(_) => "a text encoder predicts no text",
+        Hyper::Vision(_) => "an image model reads no text",
+    };
+    let asked = match (request.size, request.method) {
+        (Size::BitsPerWeight(_), _) => "--target-bpw".to_owned(),
+        (_, method) => format!("--method {}", method.name()),
+    };
+    Err(Error::Request(format!(
+        "{asked} runs the model on text, and {reads}: name --format with --method kquant, rtn or \
+         hqq, or statistics of its inputs with --imatrix (awq, smooth) and --hessians (gptq)"
+    )))
+}
+
 /// Quantizing under way.
-struct Run<'a> {
-    request: &'a Request,
-    engine: &'a EngineOptions,
-    told: Told<'a>,
-    checkpoint: Checkpoint,
+pub(super) struct Run<'a> {
+    pub request: &'a Request,
+    pub engine: &'a EngineOptions,
+    pub told: Told<'a>,
+    pub checkpoint: Checkpoint,
     /// Where what is not the result lies: beside it, and gone in the end.
     folder: Option<tempfile::TempDir>,
 }
 
 /// What rounding is done with.
-struct Ingredients<'a> {
-    checkpoint: &'a Checkpoint,
-    statistics: &'a Statistics,
-    method: Method,
+pub(super) struct Ingredients<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub statistics: &'a Statistics,
+    pub method: Method,
 }
 
 type Outcome = (Report, Option<String>, Vec<Tried>);
@@ -116,7 +137,7 @@ impl Run<'_> {
     fn mixture(&self) -> Result<Mixture> {
         match self.request.size {
             Size::Mixture(mixture) => Ok(mixture),
-            Size::BitsPerWeight(bits) => base_of(bits),
+            Size::BitsPerWeight(bits) => size::base_of(bits),
         }
     }
 
@@ -146,7 +167,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn write(
+    pub(super) fn write(
         &self,
         ingredients: &Ingredients<'_>,
         recipe: &Recipe,
@@ -161,11 +182,11 @@ impl Run<'_> {
                 false => Ok(()),
             }
         };
-        super::room::check(output, job::size(ingredients.checkpoint, recipe)?)?;
+        super::room::check(output, job::size(ingredients.checkpoint, recipe, Some(&options))?)?;
         Ok(job::quantize(ingredients.checkpoint, recipe, &options, output, &progress)?)
     }
 
-    fn options<'b>(&self, ingredients: &Ingredients<'b>) -> Options<'b> {
+    pub(super) fn options<'b>(&self, ingredients: &Ingredients<'b>) -> Options<'b> {
         Options {
             method: ingredients.method,
             imatrix: ingredients.statistics.imatrix.as_ref(),
@@ -211,7 +232,7 @@ impl Run<'_> {
     fn check_size(&self) -> Result<()> {
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(()) };
         let base = Recipe::mixture(&self.checkpoint, self.mixture()?, false);
-        check_budget(&self.checkpoint, &base, budget(&self.checkpoint, bits))
+        size::check(&self.checkpoint, &base, size::of_bits(&self.checkpoint, bits))
     }
 
     /// One method, the formats those of the mixture or of measured sensitivity.
@@ -225,7 +246,7 @@ impl Run<'_> {
         self.fold_and_write(&recipe, statistics)
     }
 
-    fn recipe(
+    pub(super) fn recipe(
         &self,
         reference: &mut Reference<'_>,
         ingredients: &Ingredients<'_>,
@@ -234,12 +255,12 @@ impl Run<'_> {
         let has_importance = ingredients.statistics.imatrix.is_some();
         let base = Recipe::mixture(ingredients.checkpoint, mixture, has_importance);
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
-        let budget = budget(ingredients.checkpoint, bits);
+        let budget = size::of_bits(ingredients.checkpoint, bits);
         let found = self.sensitivities(reference, ingredients, &base)?;
-        allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
+        size::allocated(ingredients.checkpoint, &base, &found, budget, &format!("{bits} bpw"))
     }
 
-    fn sensitivities(
+    pub(super) fn sensitivities(
         &self,
         reference: &mut Reference<'_>,
         ingredients: &Ingredients<'_>,
@@ -252,68 +273,6 @@ impl Run<'_> {
             ..self.options(ingredients)
         };
         sensitivities(reference, &tensors, &options, SENSITIVITY_WINDOWS, self.told)
-    }
-
-    /// Tries ways and keeps the best.
-    fn best(
-        &self,
-        reference: &mut Reference<'_>,
-        statistics: &Statistics,
-    ) -> Result<(Report, Vec<Tried>)> {
-        let gptq = Method::Gptq(Gptq::default());
-        let kquant = Method::KQuant { objective: Objective::default() };
-        let with = |method| Ingredients { checkpoint: &self.checkpoint, statistics, method };
-        let base = self.recipe(reference, &with(kquant))?;
-        let mut ways = vec![
-            ("kquant".to_owned(), base.clone(), kquant),
-            ("gptq".to_owned(), base.clone(), gptq),
-        ];
-        if let Size::Mixture(mixture) = self.request.size
-            && !mixture.base().is_float()
-        {
-            let budget = job::size(&self.checkpoint, &base)?;
-            let found = self.sensitivities(reference, &with(kquant), &base)?;
-            let name = format!("{mixture}, formats by sensitivity");
-            let recipe = allocated(&self.checkpoint, &base, &found, budget, &name)?;
-            if recipe != base {
-                ways.push(("gptq, formats by sensitivity".to_owned(), recipe, gptq));
-            }
-        }
-        let mut best: Option<(f64, PathBuf, Report)> = None;
-        let mut tried = Vec::new();
-        for (index, (what, recipe, method)) in ways.into_iter().enumerate() {
-            let path = self.path_of(index);
-            let mut report = self.write(&with(method), &recipe, &path)?;
-            let kl_mean = self.divergence(reference, &path)?;
-            tried.push(Tried { what, bytes: report.bytes, kl_mean });
-            report.file = self.request.output.clone();
-            match &best {
-                Some((least, ..)) if *least <= kl_mean => remove(&path)?,
-                _ => {
-                    if let Some((_, worse, _)) = best.replace((kl_mean, path, report)) {
-                        remove(&worse)?;
-                    }
-                }
-            }
-        }
-        let (_, path, report) = best.ok_or_else(|| Error::Request("nothing was tried".into()))?;
-        std::fs::rename(&path, &self.request.output)
-            .map_err(|error| Error::Request(format!("{}: {error}", path.display())))?;
-        Ok((report, tried))
-    }
-
-    fn divergence(&self, reference: &mut Reference<'_>, path: &Path) -> Result<f64> {
-        let source = ModelSource::Path(path.to_owned());
-        let candidate = Subject::open(&source, self.engine, Activations::AsUsual)?;
-        candidate.check_vocabulary(reference.subject)?;
-        let mut candidate = Reader::open(&candidate.program, &candidate.session)?;
-        let mut sum = Divergence::default();
-        for index in 0..reference.windows() {
-            self.told.go_on()?;
-            (self.told.progress)("judging", index as u64, reference.windows() as u64);
-            sum.merge(&reference.diverge(&mut candidate, index)?);
-        }
-        Ok(sum.kl.mean())
     }
 
     /// A GGUF file of the checkpoint: the input itself, or one that is written for a while.
@@ -350,15 +309,10 @@ impl Run<'_> {
         Ok(self.folder.as_ref().expect("it was made").path())
     }
 
-    fn path_of(&self, index: usize) -> PathBuf {
+    pub(super) fn path_of(&self, index: usize) -> PathBuf {
         let folder = self.folder.as_ref().map_or(Path::new("."), |folder| folder.path());
         folder.join(format!("{index}.gguf"))
     }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    std::fs::remove_file(path)
-        .map_err(|error| Error::Request(format!("{}: {error}", path.display())))
 }
 
 fn cores() -> usize {
@@ -391,64 +345,4 @@ fn rounded(
     let mut values = vec![0.0; rows.len()];
     format.dequantize(&bytes, &mut values)?;
     Ok(values)
-}
-
-/// The mixture that says which tensors are quantized at all, and what the file calls itself.
-fn base_of(bits: f64) -> Result<Mixture> {
-    let close = |mixture: &&Mixture| {
-        let format = mixture.base();
-        let own = format.block_bytes() as f64 * 8.0 / format.block_len() as f64;
-        (own - bits).abs()
-    };
-    let block = Mixture::ALL.iter().filter(|mixture| !mixture.base().is_float());
-    let nearest = block.min_by(|a, b| close(a).total_cmp(&close(b)));
-    nearest.copied().ok_or_else(|| Error::Request("there is no mixture".into()))
-}
-
-/// Bytes of the tensors at so many bits a weight.
-fn budget(checkpoint: &Checkpoint, bits: f64) -> u64 {
-    let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
-    (weights as f64 * bits / 8.0) as u64
-}
-
-/// Whether the smallest formats of all tensors fit into `budget` bytes.
-fn check_budget(checkpoint: &Checkpoint, base: &Recipe, budget: u64) -> Result<()> {
-    let quantized: HashSet<&str> = base.tensors().collect();
-    let least = |tensor: &LazyTensor| match quantized.contains(tensor.name()) {
-        true => sensitivity::least(tensor.shape()),
-        false => Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64),
-    };
-    let least: u64 = checkpoint.tensors.iter().map(least).sum::<Result<u64>>()?;
-    if least <= budget {
-        return Ok(());
-    }
-    let weights: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
-    let bits = least as f64 * 8.0 / weights.max(1) as f64;
-    Err(Error::Request(format!(
-        "the model does not fit: its smallest formats take {bits:.2} bits a weight, norms and all"
-    )))
-}
-
-/// The base with the formats that sensitivities are worth within `budget` bytes.
-fn allocated(
-    checkpoint: &Checkpoint,
-    base: &Recipe,
-    found: &[Sensitivity],
-    budget: u64,
-    name: &str,
-) -> Result<Recipe> {
-    let named: HashSet<&str> = found.iter().map(|found| found.tensor.as_str()).collect();
-    let fixed: u64 = checkpoint
-        .tensors
-        .iter()
-        .filter(|tensor| !named.contains(tensor.name()))
-        .map(|tensor| Ok(base.of(tensor).format.tensor_bytes(tensor.shape())? as u64))
-        .sum::<edgeformer_core::Result<u64>>()?;
-    let offers: Vec<_> = found.iter().map(|sensitivity| sensitivity.offers.clone()).collect();
-    let allocation = allocate(&offers, budget.saturating_sub(fixed))
-        .ok_or_else(|| Error::Request("no formats fit into that size".into()))?;
-    let picks = found.iter().zip(&allocation.picks);
-    let formats = picks
-        .map(|(sensitivity, &pick)| (sensitivity.tensor.clone(), sensitivity.offers[pick].format));
-    Ok(base.clone().with(name, formats))
 }

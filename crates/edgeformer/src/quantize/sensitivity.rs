@@ -8,6 +8,7 @@ use edgeformer_quantize::allocate::Offer;
 use edgeformer_quantize::job::{Options, round};
 
 use super::Told;
+use super::size::stored;
 use crate::Result;
 use crate::evaluate::{Divergence, Reader, Reference};
 
@@ -48,20 +49,12 @@ pub struct Sensitivity {
 }
 
 /// Formats that rows of this length can have.
-fn formats(columns: usize) -> &'static [Format] {
+pub(super) fn formats(columns: usize) -> &'static [Format] {
     match columns {
         _ if columns.is_multiple_of(256) => &LONG,
         _ if columns.is_multiple_of(32) => &SHORT,
         _ => &[Format::F16],
     }
-}
-
-/// Bytes of the smallest format that a tensor of that shape can have.
-pub(super) fn least(shape: &[usize]) -> Result<u64> {
-    let columns = shape.last().copied().unwrap_or(1);
-    let bytes = formats(columns).iter().map(|format| format.tensor_bytes(shape));
-    let least = bytes.collect::<edgeformer_core::Result<Vec<_>>>()?.into_iter().min();
-    Ok(least.unwrap_or(0) as u64)
 }
 
 /// Measures what the tensors named cost: each alone is quantized, coarsely, and the divergence of
@@ -86,7 +79,7 @@ pub fn sensitivities(
         let trials = trials(name, weight, options)?;
         // The coarsest block format: its divergence stands out most from the noise of rounding.
         let Some(probe) = trials.iter().find(|trial| !trial.tensor.format().is_float()) else {
-            found.push(unquantized(name, &trials));
+            found.push(unquantized(name, &trials)?);
             continue;
         };
         let mut changed = (**model).clone();
@@ -99,7 +92,8 @@ pub fn sensitivities(
         }
         let divergence = sum.kl.mean();
         let a_unit = if probe.error > 0.0 { divergence / probe.error } else { 0.0 };
-        let offers = trials.iter().map(|trial| trial.offer(a_unit * trial.error)).collect();
+        let offers = trials.iter().map(|trial| trial.offer(a_unit * trial.error));
+        let offers = offers.collect::<Result<_>>()?;
         let probe = probe.tensor.format();
         found.push(Sensitivity { tensor: name.clone(), divergence, probe, offers });
     }
@@ -114,8 +108,9 @@ struct Trial {
 }
 
 impl Trial {
-    fn offer(&self, cost: f64) -> Offer {
-        Offer { format: self.tensor.format(), bytes: self.tensor.bytes().len() as u64, cost }
+    fn offer(&self, cost: f64) -> Result<Offer> {
+        let bytes = stored(self.tensor.format(), self.tensor.shape())?;
+        Ok(Offer { format: self.tensor.format(), bytes, cost })
     }
 }
 
@@ -138,7 +133,7 @@ fn trial(name: &str, source: &Tensor, format: Format, options: &Options<'_>) -> 
 }
 
 /// A tensor whose rows are no whole blocks of any format.
-fn unquantized(name: &str, trials: &[Trial]) -> Sensitivity {
-    let offers = trials.iter().map(|trial| trial.offer(0.0)).collect();
-    Sensitivity { tensor: name.to_owned(), divergence: 0.0, probe: Format::F16, offers }
+fn unquantized(name: &str, trials: &[Trial]) -> Result<Sensitivity> {
+    let offers = trials.iter().map(|trial| trial.offer(0.0)).collect::<Result<_>>()?;
+    Ok(Sensitivity { tensor: name.to_owned(), divergence: 0.0, probe: Format::F16, offers })
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use edgeformer_conformance::shared;
 use edgeformer_core::{Format, Tensor};
 use edgeformer_models::checkpoint::{Checkpoint, LazyTensor, OutType};
 use edgeformer_models::gguf::Gguf;
@@ -52,6 +53,65 @@ fn a_mixture_is_smaller_runs_and_says_what_it_is() {
     assert_eq!(gguf.metadata().u32("general.file_type").unwrap(), Some(15));
     assert_eq!(gguf.info("blk.2.ffn_down.weight").unwrap().format(), Format::Q6K);
     assert!(divergence(&out, &model, &words) < 0.1);
+}
+
+#[test]
+fn what_fell_back_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let (model, _) = floats(&folder);
+    let out = folder.path().join("out.gguf");
+    let told = stdout(&["quantize", text(&model), text(&out), "--format", "q4_k_m", "--quiet"]);
+    let fallen: Vec<&str> = told.lines().filter(|line| line.contains("no whole blocks")).collect();
+    assert!(fallen.iter().any(|line| line.contains("tensors are q5_0: rows are")), "{told}");
+    assert!(fallen.len() <= 4, "{told}");
+}
+
+/// What was found best is no larger than the mixture's file that says nothing of how it was made.
+#[test]
+fn the_best_file_is_no_larger_than_its_mixture() {
+    if is_emulated() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (model, words) = floats(&folder);
+    let path = |name: &str| folder.path().join(name);
+    let (plain, best) = (path("plain.gguf"), path("best.gguf"));
+    json(&["quantize", text(&model), text(&plain), "--format", "q3_k_s", "--method", "rtn"]);
+    let mut silent = Checkpoint::open(&plain).unwrap();
+    silent.unset("edgeformer.quantize.method");
+    silent.write_gguf(&path("silent.gguf")).unwrap();
+
+    let arguments = ["quantize", text(&model), text(&best), "--format", "q3_k_s"];
+    let more = ["--method", "auto", "--calibration", text(&words), "-c", "64", "--chunks", "8"];
+    let report = json(&[&arguments[..], &more].concat());
+    assert!(report["tried"].as_array().unwrap().len() >= 4, "{report}");
+    let bytes = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(bytes(&best) <= bytes(&path("silent.gguf")), "{report}");
+    assert!(divergence(&best, &model, &words) < divergence(&plain, &model, &words));
+}
+
+#[test]
+fn images_are_classified_as_before() {
+    let Some(model) = shared("models/vit-tiny-imagenet") else { return };
+    if is_emulated() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("vit.gguf");
+    let images = model.join("images");
+    let agreeing = |format: &str| {
+        json(&["quantize", text(&model), text(&out), "--format", format, "--force"]);
+        let arguments = ["eval", "accuracy", "-m", text(&out), "--images", text(&images)];
+        let report = json(&[&arguments[..], &["--reference", text(&model)]].concat());
+        let share = report["top1_agreement"]["share"].as_f64().unwrap();
+        (share * report["images"].as_f64().unwrap()).round()
+    };
+    assert_eq!(agreeing("q8_0"), 17.0);
+    assert!(agreeing("q4_0") >= 16.0);
+
+    let arguments = ["quantize", text(&model), text(&out), "--format", "q4_0", "--force", "-q"];
+    let told = refusal(&[&arguments[..], &["--method", "auto"]].concat(), 1);
+    assert!(told.contains("--method auto") && told.contains("reads no text"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use edgeformer::quantize::{Quantized, Request, Size, quantize};
+use edgeformer::quantize::{Quantized, Report, Request, Size, quantize};
 
 use crate::args;
 use crate::eval::subject::for_windows;
@@ -62,10 +63,19 @@ fn told(done: &Quantized) -> String {
     for way in &done.tried {
         line(format!("  {:<32} KL {:.6}, {}", way.what, way.kl_mean, mebibytes(way.bytes)));
     }
-    let fallen = report.tensors.iter().filter(|tensor| tensor.fallback.is_some());
-    for tensor in fallen {
-        let reason = tensor.fallback.as_deref().unwrap_or_default();
-        line(format!("  {} is {}: {reason}", tensor.name, tensor.format));
+    for ((format, reason), count) in fallen(report) {
+        let tensors = if count == 1 { "tensor is" } else { "tensors are" };
+        line(format!("  {count} {tensors} {format}: {reason}"));
     }
     text
+}
+
+/// Tensors that do not have the format that they should, counted by format and reason.
+fn fallen(report: &Report) -> BTreeMap<(&str, &str), usize> {
+    let mut counts = BTreeMap::new();
+    for tensor in &report.tensors {
+        let Some(reason) = tensor.fallback.as_deref() else { continue };
+        *counts.entry((tensor.format.name(), reason)).or_insert(0) += 1;
+    }
+    counts
 }
