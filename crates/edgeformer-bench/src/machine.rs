@@ -33,7 +33,7 @@ impl Machine {
         Self {
             device: device.description.clone(),
             facts: device.facts.clone(),
-            cores: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            cores: edgeformer::available_cores(),
             memory: memory(),
             system: system(),
             commit,

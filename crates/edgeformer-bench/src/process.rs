@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::cache::{QualityJob, SpeedJob};
 use crate::limits::ThreadLimits;
+use crate::quantization::CostJob;
 use crate::speed::CaseJob;
 use crate::{Error, Result};
 
@@ -27,6 +28,8 @@ pub enum Job {
     Quality(QualityJob),
     /// One run of the benchmark.
     Case(CaseJob),
+    /// A model quantized once.
+    Quantize(CostJob),
     /// What the machine can do at most.
     Limits {
         /// Threads that work at the same time.
@@ -47,6 +50,7 @@ impl Job {
             Self::Speed(job) => serde_json::to_value(job.run()?),
             Self::Quality(job) => serde_json::to_value(job.run()?),
             Self::Case(job) => serde_json::to_value(job.run()?),
+            Self::Quantize(job) => serde_json::to_value(job.run()?),
             Self::Limits { threads } => serde_json::to_value(ThreadLimits::measure(*threads)?),
         };
         answer.map_err(|error| Error::Process(format!("an answer cannot be written: {error}")))

@@ -34,12 +34,12 @@ mod embed;
 mod engine;
 mod error;
 mod hash;
-mod memory;
 mod options;
 mod packed;
 mod plan;
 mod registry;
 mod source;
+mod system;
 
 #[cfg(feature = "quantize")]
 pub mod attention_conversion;
@@ -71,11 +71,11 @@ pub use engine::{
     Penalties, Prompt, SamplingOptions, Speculation, Stats, TextStream,
 };
 pub use error::{Error, Result};
-pub use memory::{available_memory, peak_resident_bytes};
 pub use options::{EngineOptions, usual_chunk};
 pub use packed::{FoundPacked, Packed, PackedWeights, pack, verify_packed};
 pub use plan::Plan;
 pub use registry::builtin as builtin_backends;
 pub use source::ModelSource;
+pub use system::{available_cores, available_memory, peak_resident_bytes};
 #[cfg(feature = "vision")]
 pub use vision::{Class, Image, load_image};

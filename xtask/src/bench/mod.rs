@@ -9,6 +9,7 @@ mod latent;
 mod peer;
 mod progress;
 mod quantization;
+mod quantization_cost;
 mod scenario;
 mod show;
 mod speed;
@@ -60,6 +61,8 @@ enum What {
     Conversion(conversion::Conversion),
     /// Quantized files beside those of llama.cpp: size, quality, errors of tensors
     Quantization(quantization::Quantization),
+    /// Time and memory that quantizing a model takes, beside llama.cpp
+    QuantizationCost(quantization_cost::QuantizationCost),
     /// What `edgeformer tune` finds, beside every setup there is
     Tune(tune::Tune),
     /// Measure one case that is read from standard input: what the others start
@@ -82,6 +85,7 @@ impl Bench {
             Some(What::Latent(latent)) => latent.run(),
             Some(What::Conversion(conversion)) => conversion.run(),
             Some(What::Quantization(quantization)) => quantization.run(),
+            Some(What::QuantizationCost(cost)) => cost.run(),
             Some(What::Count(count)) => count.run(),
             Some(What::Tune(tune)) => tune.run(),
             Some(What::Case) => serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())
@@ -107,6 +111,7 @@ impl Bench {
         match &self.what {
             None => self.speed.build(),
             Some(What::Quantization(quantization)) => quantization.build(),
+            Some(What::QuantizationCost(cost)) => cost.build(),
             Some(_) => Build::PLAIN,
         }
     }

@@ -64,8 +64,7 @@ pub struct Setup {
 impl Setup {
     /// Threads that compute: those that were chosen, or all cores.
     pub fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        self.model.threads.unwrap_or_else(cores)
+        self.model.threads.unwrap_or_else(::edgeformer::available_cores)
     }
 }
 

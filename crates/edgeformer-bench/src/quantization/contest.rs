@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use edgeformer::quantize::{MethodName, Mixture, Quantized, Request, Size, Told, quantize};
@@ -132,20 +132,10 @@ impl Judge<'_> {
     /// What is asked of EdgeFormer where nothing else is said.
     pub(super) fn request(&self, output: &Path, size: Size) -> Request {
         Request {
-            input: self.prepared.float.clone(),
-            output: PathBuf::from(output),
-            size,
             method: MethodName::Auto,
-            clip_search: true,
-            imatrix: None,
-            hessians: None,
-            text: None,
             chunks: self.own_chunks,
-            rotate: None,
-            smooth_alpha: 0.5,
             force: true,
-            allow_requantize: false,
-            allow_nonfinite: false,
+            ..Request::new(&self.prepared.float, output, size)
         }
     }
 }

@@ -5,9 +5,11 @@
 //! - `judge`: what a file is worth
 //! - `contest`: files of one format, ours and theirs; `promise`: what we promise of a size
 //! - `tensors`: errors of single tensors, without a text
+//! - `cost`: time and memory that quantizing takes
 //! - `report`: all of it, as tables
 
 mod contest;
+mod cost;
 mod judge;
 mod model;
 mod promise;
@@ -18,6 +20,7 @@ mod tensors;
 pub use edgeformer::quantize::Mixture;
 
 pub use contest::{Maker, Row};
+pub use cost::{Cost, CostBench, CostJob, CostReport, CostRow};
 pub use judge::Figures;
 pub use model::TestModel;
 pub use promise::{Limits, Promise};

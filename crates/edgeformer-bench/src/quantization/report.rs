@@ -51,13 +51,13 @@ impl ModelReport {
         self.rows.iter().find(same).map(|peer| &peer.figures)
     }
 
-    /// What the row's file costs by what llama.cpp's does, and whether it takes more bytes.
+    /// What the row's file costs by what llama.cpp's does, and by how much it is larger.
     fn beside(&self, row: &Row) -> String {
         let Some(peer) = self.peer_of(row).filter(|_| row.maker != Maker::Peer) else {
             return String::new();
         };
         let ratio = format!("{:.2}x", row.figures.kl_mean / peer.kl_mean);
-        match row.figures.tensor_bytes.checked_sub(peer.tensor_bytes) {
+        match row.figures.bytes.checked_sub(peer.bytes) {
             None | Some(0) => ratio,
             Some(more) => format!("{ratio}, but {more} B larger"),
         }

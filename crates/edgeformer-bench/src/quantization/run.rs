@@ -10,7 +10,7 @@ use crate::subject::chosen_device;
 use crate::{Error, Machine, Progress, Result};
 
 /// The engine whose quantizer ours is laid beside.
-const PEER: &str = "llama.cpp";
+pub(super) const PEER: &str = "llama.cpp";
 
 /// Models that are quantized by both, into which formats.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,8 +113,7 @@ impl QuantizationBench {
     }
 
     fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        self.threads.unwrap_or_else(cores)
+        self.threads.unwrap_or_else(edgeformer::available_cores)
     }
 }
 

@@ -92,7 +92,7 @@ impl Kind {
 }
 
 fn threads() -> impl Iterator<Item = usize> + Clone {
-    1..=std::thread::available_parallelism().map_or(1, usize::from)
+    1..=edgeformer::available_cores()
 }
 
 /// The first of those that make no difference here.

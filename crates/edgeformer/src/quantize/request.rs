@@ -93,6 +93,29 @@ pub struct Request {
     pub allow_nonfinite: bool,
 }
 
+impl Request {
+    /// A request with the defaults of the command line: [`MethodName::KQuant`], no text, nothing
+    /// replaced.
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>, size: Size) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            size,
+            method: MethodName::KQuant,
+            clip_search: true,
+            imatrix: None,
+            hessians: None,
+            text: None,
+            chunks: None,
+            rotate: None,
+            smooth_alpha: 0.5,
+            force: false,
+            allow_requantize: false,
+            allow_nonfinite: false,
+        }
+    }
+}
+
 /// A file that was written.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]

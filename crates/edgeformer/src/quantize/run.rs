@@ -19,7 +19,7 @@ use super::sensitivity::{Sensitivity, sensitivities};
 use super::size;
 use super::statistics::{Statistics, Texts};
 use crate::evaluate::{Activations, Reference, Subject};
-use crate::{EngineOptions, Error, ModelSource, Result};
+use crate::{EngineOptions, Error, ModelSource, Result, available_cores};
 
 /// Windows that sensitivity is measured on, at most.
 const SENSITIVITY_WINDOWS: usize = 8;
@@ -191,7 +191,7 @@ impl Run<'_> {
             method: ingredients.method,
             imatrix: ingredients.statistics.imatrix.as_ref(),
             hessians: ingredients.statistics.hessians.as_ref(),
-            threads: self.engine.threads.unwrap_or_else(cores),
+            threads: self.engine.threads.unwrap_or_else(available_cores),
             allow_requantize: self.request.allow_requantize,
             allow_nonfinite: self.request.allow_nonfinite,
         }
@@ -315,10 +315,6 @@ impl Run<'_> {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
 /// How a method rounds, behind what it changes before.
 fn method(name: MethodName, clip_search: bool) -> Method {
     match name {
@@ -341,7 +337,7 @@ fn rounded(
     use edgeformer_quantize::rounding::{InputStats, round_matrix};
     let stats = InputStats { importance: Some(importance), hessian: None };
     let method = Method::Rtn { clip_search: true };
-    let bytes = round_matrix(rows, columns, format, &method, &stats, cores())?;
+    let bytes = round_matrix(rows, columns, format, &method, &stats, available_cores())?;
     let mut values = vec![0.0; rows.len()];
     format.dequantize(&bytes, &mut values)?;
     Ok(values)

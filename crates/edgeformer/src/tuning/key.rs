@@ -41,7 +41,7 @@ impl MachineKey {
             backend: backend.into(),
             device: device.description.clone(),
             facts: device.facts.clone(),
-            parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+            parallelism: crate::available_cores(),
             memory_limit: System::default().limit_of_group(),
         }
     }

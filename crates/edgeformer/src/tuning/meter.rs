@@ -134,7 +134,7 @@ fn usual_threads(chosen: &Chosen) -> usize {
     let facts = &chosen.choice.device.facts;
     let cores = facts.iter().find(|(name, _)| name == "cores");
     let listed = cores.and_then(|(_, count)| count.parse().ok());
-    listed.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    listed.unwrap_or_else(crate::available_cores)
 }
 
 /// A session that is timed.

@@ -20,14 +20,14 @@ impl Figures {
     }
 }
 
-fn row(maker: Maker, with_text: bool, kl_mean: f64, tensor_bytes: u64) -> Row {
+fn row(maker: Maker, with_text: bool, kl_mean: f64, bytes: u64) -> Row {
     Row {
         format: "q4_k_m".into(),
         with_text,
         maker,
         chosen: (maker == Maker::Auto).then(|| "gptq".into()),
         seconds: 1.25,
-        figures: Figures { kl_mean, tensor_bytes, ..Figures::made_up() },
+        figures: Figures { kl_mean, bytes, ..Figures::made_up() },
     }
 }
 
@@ -64,7 +64,7 @@ fn report() -> QuantizationReport {
 fn files_stand_beside_those_of_the_same_format_and_text() {
     let text = report().to_markdown();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| q4_k_m |")).collect();
-    assert!(rows[1].starts_with("| q4_k_m | none | auto (gptq) | 1100 | 4.500 |"), "{text}");
+    assert!(rows[1].starts_with("| q4_k_m | none | auto (gptq) | 1000 | 4.500 |"), "{text}");
     assert!(rows[1].contains("| 0.50x |"), "half of what theirs without a text costs: {text}");
     assert!(rows[3].contains("| 1.25x, but 4 B larger |"), "beside theirs with a text: {text}");
     assert!(rows.iter().all(|row| row.contains("| 4.0000 (+1.00 %) |")), "{text}");

@@ -1,6 +1,11 @@
-//! What the operating system says of memory.
+//! What the operating system says of cores and memory.
 
 use crate::budget::System;
+
+/// Cores that this process may run on; 1 where the system does not tell.
+pub fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// The most memory this process has had resident, where the system tells (Linux).
 pub fn peak_resident_bytes() -> Option<u64> {
