@@ -9,11 +9,14 @@ use super::Options;
 use super::recipe::Choice;
 use super::report::{TensorReport, method_name};
 use crate::linalg::Hessian;
+use crate::rounding::share::share;
 use crate::rounding::{InputStats, Method, Objective, round_matrix};
 use crate::{Error, Result};
 
 /// Weights that are floats at a time, unless a method needs a whole matrix.
 const SLICE: usize = 4 << 20;
+/// Weights that a thread takes at a time, about.
+const SHARE: usize = 1 << 16;
 
 /// Quantizes a tensor into a stream.
 pub(super) fn quantize(
@@ -72,6 +75,8 @@ pub struct Rounded<'a> {
     pub bytes: &'a [u8],
     /// `E[x²]` of their inputs, where it is known.
     pub importance: Option<&'a [f32]>,
+    /// Threads that count what was lost.
+    pub threads: usize,
 }
 
 impl Rounded<'_> {
@@ -115,11 +120,12 @@ pub fn round(
         for first in (0..matrix_rows).step_by(slice) {
             let first = matrix * matrix_rows + first;
             let end = (first + slice).min((matrix + 1) * matrix_rows);
-            let values = floats(name, tensor, first..end, options.allow_nonfinite)?;
+            let values = floats(name, tensor, first..end, options)?;
             let bytes =
                 round_matrix(&values, columns, format, &method, &stats.view(), options.threads)?;
             let importance = stats.importance.as_deref();
-            take(Rounded { values: &values, columns, format, bytes: &bytes, importance })?;
+            let threads = options.threads;
+            take(Rounded { values: &values, columns, format, bytes: &bytes, importance, threads })?;
         }
     }
     Ok(used)
@@ -170,28 +176,34 @@ fn floats(
     name: &str,
     tensor: &Tensor,
     rows: std::ops::Range<usize>,
-    allow_nonfinite: bool,
+    options: &Options<'_>,
 ) -> Result<Vec<f32>> {
     let (columns, format) = (tensor.row_len(), tensor.format());
     let row_bytes = columns / format.block_len() * format.block_bytes();
     let bytes = &tensor.bytes()[rows.start * row_bytes..rows.end * row_bytes];
     let mut values = vec![0.0; rows.len() * columns];
-    format.dequantize(bytes, &mut values)?;
-    let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(values) };
-    if allow_nonfinite {
-        values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
-        return Ok(values);
-    }
-    let (row, column) = (rows.start + at / columns, at % columns);
-    let problem = format!(
-        "weight [{row}, {column}] is {}: get the model again, or --allow-nonfinite to take zero instead",
-        values[at]
-    );
-    Err(Error::tensor(name, problem))
+    let rows_each = (SHARE / columns).max(1);
+    share(&mut values, rows_each * columns, options.threads, |index, values| {
+        let first = index * rows_each;
+        let bytes = &bytes[first * row_bytes..][..values.len() / columns * row_bytes];
+        format.dequantize(bytes, values)?;
+        let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+        if options.allow_nonfinite {
+            values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
+            return Ok(());
+        }
+        let (row, column) = (rows.start + first + at / columns, at % columns);
+        let problem = format!(
+            "weight [{row}, {column}] is {}: get the model again, or --allow-nonfinite to take zero instead",
+            values[at]
+        );
+        Err(Error::tensor(name, problem))
+    })?;
+    Ok(values)
 }
 
 /// Sums of squares over a tensor.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Errors {
     weights: u64,
     error: f64,
@@ -203,26 +215,58 @@ struct Errors {
 
 impl Errors {
     fn add(&mut self, rounded: &Rounded<'_>) {
-        let mut after = vec![0.0; rounded.values.len()];
-        let decoded = rounded.format.dequantize(rounded.bytes, &mut after);
-        decoded.expect("rounding gives as many blocks as there are values");
-        self.is_weighted = rounded.importance.is_some();
-        let rows =
-            rounded.values.chunks_exact(rounded.columns).zip(after.chunks_exact(rounded.columns));
-        for (before, after) in rows {
-            for (column, (&before, &after)) in before.iter().zip(after).enumerate() {
-                let (before, after) = (f64::from(before), f64::from(after));
-                let (error, power) = ((before - after) * (before - after), before * before);
-                self.error += error;
-                self.power += power;
-                if let Some(importance) = rounded.importance {
-                    let importance = f64::from(importance[column]);
-                    self.weighted_error += importance * error;
-                    self.weighted_power += importance * power;
-                }
+        let rows_each = (SHARE / rounded.columns).max(1);
+        let size = rows_each * rounded.columns;
+        let mut sums = vec![Self::default(); rounded.values.len().div_ceil(size)];
+        let counted = share(&mut sums, 1, rounded.threads, |index, sums| {
+            let values = rounded.values.chunks(size).nth(index).unwrap_or_default();
+            sums[0] = Self::of(rounded, index * rows_each, values)?;
+            Ok(())
+        });
+        counted.expect("rounding gives as many blocks as there are values");
+        // In their order: the sum does not depend on the threads.
+        sums.iter().for_each(|sums| self.merge(sums));
+    }
+
+    /// Of some rows, from `first` on, that were `values`.
+    fn of(rounded: &Rounded<'_>, first: usize, values: &[f32]) -> Result<Self> {
+        let Rounded { columns, format, .. } = *rounded;
+        let row_bytes = columns / format.block_len() * format.block_bytes();
+        let bytes = &rounded.bytes[first * row_bytes..][..values.len() / columns * row_bytes];
+        let mut after = vec![0.0; values.len()];
+        format.dequantize(bytes, &mut after)?;
+        let mut sums = Self {
+            weights: values.len() as u64,
+            is_weighted: rounded.importance.is_some(),
+            ..Self::default()
+        };
+        for (before, after) in values.chunks_exact(columns).zip(after.chunks_exact(columns)) {
+            sums.add_row(before, after, rounded.importance);
+        }
+        Ok(sums)
+    }
+
+    fn add_row(&mut self, before: &[f32], after: &[f32], importance: Option<&[f32]>) {
+        for (column, (&before, &after)) in before.iter().zip(after).enumerate() {
+            let (before, after) = (f64::from(before), f64::from(after));
+            let (error, power) = ((before - after) * (before - after), before * before);
+            self.error += error;
+            self.power += power;
+            if let Some(importance) = importance {
+                let importance = f64::from(importance[column]);
+                self.weighted_error += importance * error;
+                self.weighted_power += importance * power;
             }
         }
-        self.weights += rounded.values.len() as u64;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.weights += other.weights;
+        self.error += other.error;
+        self.power += other.power;
+        self.weighted_error += other.weighted_error;
+        self.weighted_power += other.weighted_power;
+        self.is_weighted = other.is_weighted;
     }
 
     fn relative(&self) -> f64 {

@@ -40,7 +40,7 @@ pub struct Sums {
 
 impl<C: Coder, const N: usize> Fit<'_, C, N> {
     /// The weighted squared error under a scale and a minimum, every value on its nearest code.
-    #[inline]
+    #[inline(always)]
     pub fn error(&self, group: Group) -> f32 {
         let inverse = inverse(group.scale);
         let mut lanes = [0.0; LANES];
@@ -51,11 +51,12 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
                 *lane += weight * error * error;
             }
         }
-        sum(lanes)
+        let [error] = totals(&[lanes]);
+        error
     }
 
     /// The sums over the codes that a scale and a minimum give.
-    #[inline]
+    #[inline(always)]
     pub fn sums(&self, group: Group) -> Sums {
         let inverse = inverse(group.scale);
         let [mut w, mut r, mut c, mut cc, mut rc, mut rr] = [[0.0; LANES]; 6];
@@ -73,11 +74,12 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
                 rr[i] += costly * rest;
             }
         }
-        Sums { group, w: sum(w), r: sum(r), c: sum(c), cc: sum(cc), rc: sum(rc), rr: sum(rr) }
+        let [w, r, c, cc, rc, rr] = totals(&[w, r, c, cc, rc, rr]);
+        Sums { group, w, r, c, cc, rc, rr }
     }
 
     /// The best scale alone for the codes that a scale gives, with its error.
-    #[inline]
+    #[inline(always)]
     pub fn refit_scale(&self, scale: f32) -> (f32, f32) {
         let inverse = inverse(scale);
         let [mut cc, mut rc, mut rr] = [[0.0; LANES]; 3];
@@ -91,7 +93,7 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
                 rr[i] += weight * rest * rest;
             }
         }
-        let [cc, rc, rr] = [sum(cc), sum(rc), sum(rr)];
+        let [cc, rc, rr] = totals(&[cc, rc, rr]);
         if cc > 0.0 { (scale + rc / cc, rr - rc * rc / cc) } else { (scale, rr) }
     }
 
@@ -104,7 +106,7 @@ impl<C: Coder, const N: usize> Fit<'_, C, N> {
 impl Sums {
     /// The line of least squares with its error; where minima must not be negative (`above`), the
     /// best of those. None if all codes are equal.
-    #[inline]
+    #[inline(always)]
     pub fn line(&self, above: bool) -> Option<(Group, f32)> {
         let determinant = self.w * self.cc - self.c * self.c;
         if determinant <= 1e-6 * self.w * self.cc {
@@ -146,7 +148,11 @@ pub fn inverse(scale: f32) -> f32 {
     if scale.abs() < 1e-30 { 0.0 } else { 1.0 / scale }
 }
 
-#[inline(always)]
-fn sum([a, b, c, d, e, f, g, h]: [f32; LANES]) -> f32 {
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+/// The sum of each.
+///
+/// Never inlined: where the compiler sees lanes added to each other, it makes vectors of those that
+/// meet, and not of those that lie side by side, and everything before takes twice as long.
+#[inline(never)]
+fn totals<const K: usize>(lanes: &[[f32; LANES]; K]) -> [f32; K] {
+    lanes.map(|[a, b, c, d, e, f, g, h]| ((a + e) + (c + g)) + ((b + f) + (d + h)))
 }

@@ -21,10 +21,11 @@ mod represent;
 mod rows;
 mod rtn;
 mod search;
-mod share;
+pub(crate) mod share;
 mod task;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use edgeformer_core::Format;
 

@@ -39,19 +39,32 @@ impl Starts {
 ///
 /// From every start: codes, the best scale for them by least squares, codes again. What is best
 /// then goes on until it settles.
+#[inline(always)]
 pub fn scales<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, starts: Starts) -> [Found; 2] {
     let (low, high) = range(fit.values);
-    let (below, above) = fit.coder.limits();
-    let side = |sign: f32| {
-        // A scale above zero puts the smallest value on the lowest code.
-        let (low, high) = if sign > 0.0 { (-low, high) } else { (high, -low) };
-        let fitting = |start: f32| sign * (low / (below + start)).max(high / (above + start));
-        let tries = starts.iter().map(|start| fit.refit_scale(fitting(start)));
-        settle_scale(fit, tries.fold((0.0, f32::INFINITY), better))
-    };
-    [side(1.0), side(-1.0)]
+    // A scale above zero puts the smallest value on the lowest code.
+    [one_sign(fit, starts, (-low, high), 1.0), one_sign(fit, starts, (high, -low), -1.0)]
 }
 
+/// The best scale of one sign: what is below and what is above zero under it lies this far away.
+#[inline(always)]
+fn one_sign<C: Coder, const N: usize>(
+    fit: &Fit<'_, C, N>,
+    starts: Starts,
+    (low, high): (f32, f32),
+    sign: f32,
+) -> Found {
+    let (below, above) = fit.coder.limits();
+    let mut best = (0.0, f32::INFINITY);
+    // A loop and no closure: closures are not compiled for wider vectors.
+    for start in starts.iter() {
+        let scale = sign * (low / (below + start)).max(high / (above + start));
+        best = better(best, fit.refit_scale(scale));
+    }
+    settle_scale(fit, best)
+}
+
+#[inline(always)]
 fn settle_scale<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, mut best: (f32, f32)) -> Found {
     for _ in 0..SETTLING {
         let next = fit.refit_scale(best.0);
@@ -64,6 +77,7 @@ fn settle_scale<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, mut best: (f32, f
     Found { group, error: fit.error(group), centre: 0.0 }
 }
 
+#[inline(always)]
 fn better<T>(best: (T, f32), next: (T, f32)) -> (T, f32) {
     if next.1 < best.1 { next } else { best }
 }
@@ -71,6 +85,7 @@ fn better<T>(best: (T, f32), next: (T, f32)) -> (T, f32) {
 /// The best scale and minimum; where minima must not be negative (`above`), of those.
 ///
 /// Starts cut from the range of the values at both ends, in all combinations.
+#[inline(always)]
 pub fn lines<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, starts: Starts, above: bool) -> Found {
     let (low, high) = range(fit.values);
     let low = if above { low.min(0.0) } else { low };
@@ -94,6 +109,7 @@ pub fn lines<C: Coder, const N: usize>(fit: &Fit<'_, C, N>, starts: Starts, abov
     settle_line(fit, best, above)
 }
 
+#[inline(always)]
 fn settle_line<C: Coder, const N: usize>(
     fit: &Fit<'_, C, N>,
     mut best: (Group, f32),
@@ -115,6 +131,7 @@ fn settle_line<C: Coder, const N: usize>(
 const SETTLING: usize = 6;
 
 /// The smallest and the largest value.
+#[inline(always)]
 pub fn range(values: &[f32]) -> (f32, f32) {
     let of = |(low, high): (f32, f32), &value: &f32| (low.min(value), high.max(value));
     values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), of)

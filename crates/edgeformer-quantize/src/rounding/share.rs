@@ -1,23 +1,23 @@
-//! Rows shared out over threads.
+//! Work shared out over threads.
 
 use std::sync::Mutex;
 
 use crate::Result;
 
-/// Calls `work` for every `size` bytes of `bytes` with their index, on so many threads.
+/// Calls `work` for every `size` items with their index, on so many threads.
 ///
 /// What a chunk becomes does not depend on who works on it.
 ///
 /// # Errors
 /// The first that `work` gives.
-pub fn share(
-    bytes: &mut [u8],
+pub fn share<T: Send>(
+    items: &mut [T],
     size: usize,
     threads: usize,
-    work: impl Fn(usize, &mut [u8]) -> Result<()> + Sync,
+    work: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
 ) -> Result<()> {
-    let count = bytes.len().div_ceil(size.max(1));
-    let chunks = Mutex::new(bytes.chunks_mut(size.max(1)).enumerate());
+    let count = items.len().div_ceil(size.max(1));
+    let chunks = Mutex::new(items.chunks_mut(size.max(1)).enumerate());
     // A worker that panicked leaves the iterator whole.
     let next = || chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
     let worker = || -> Result<()> {

@@ -25,17 +25,18 @@ impl Task {
     pub fn new(values: &[f32], weights: Option<&[f32]>) -> Option<Self> {
         let mut task =
             Self { values: [0.0; LONGEST], weights: [1.0; LONGEST], halves: Halves::PLAIN };
-        for (held, &value) in task.values.iter_mut().zip(values) {
+        let held = &mut task.values[..values.len()];
+        for (held, &value) in held.iter_mut().zip(values) {
             *held = if value.is_nan() { 0.0 } else { value.clamp(-1e30, 1e30) };
         }
-        let largest = task.values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let largest = held.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         if largest < NEGLIGIBLE {
             return None;
         }
         // The exponent of the largest value alone: division by it is exact.
         let unit = f32::from_bits(largest.to_bits() & 0x7F80_0000);
         task.halves = Halves { unit };
-        for value in &mut task.values {
+        for value in &mut task.values[..values.len()] {
             *value /= unit;
         }
         if let Some(weights) = weights {

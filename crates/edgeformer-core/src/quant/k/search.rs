@@ -14,7 +14,7 @@ const NEGLIGIBLE: f32 = 1e-15;
 /// whatever the magnitude.
 pub fn scale<const N: usize>(
     values: &[f32; N],
-    tries: impl Iterator<Item = f32>,
+    mut tries: impl Iterator<Item = f32>,
     code: impl Fn(f32) -> f32,
 ) -> f32 {
     let extreme = extreme(values);
@@ -22,9 +22,40 @@ pub fn scale<const N: usize>(
         return 0.0;
     }
     let values = values.map(|value| value / extreme);
-    let fits = tries.map(|inverse| Fit::of(&values, &values.map(|value| code(value * inverse))));
-    let best = fits.fold(Fit::default(), |best, fit| if fit.beats(&best) { fit } else { best });
-    best.scale() * extreme
+    let mut best = Fit::default();
+    loop {
+        let mut inverses = [0.0; ABREAST];
+        let count = inverses.iter_mut().zip(&mut tries).map(|(held, next)| *held = next).count();
+        for fit in &fits(&values, &inverses, &code)[..count] {
+            best = if fit.beats(&best) { *fit } else { best };
+        }
+        if count < ABREAST {
+            return best.scale() * extreme;
+        }
+    }
+}
+
+/// Tries that are summed up abreast: each in its order, and together in vectors.
+const ABREAST: usize = 8;
+
+/// The sums of every try.
+#[inline(always)]
+fn fits<const N: usize>(
+    values: &[f32; N],
+    inverses: &[f32; ABREAST],
+    code: &impl Fn(f32) -> f32,
+) -> [Fit; ABREAST] {
+    let [mut value_code, mut code_code] = [[0.0f32; ABREAST]; 2];
+    for value in values {
+        let weight = value * value;
+        let weighted = weight * value;
+        for lane in 0..ABREAST {
+            let code = code(value * inverses[lane]);
+            value_code[lane] += weighted * code;
+            code_code[lane] += weight * code * code;
+        }
+    }
+    std::array::from_fn(|lane| Fit { value_code: value_code[lane], code_code: code_code[lane] })
 }
 
 /// The best scale of a symmetric group of few codes, from `-levels` to `levels - 1`.

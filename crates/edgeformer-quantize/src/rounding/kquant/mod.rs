@@ -17,17 +17,43 @@ use super::fit::{Fit, inverse};
 use super::grid::{Codes, Grid, LONGEST, Parts, Scales};
 use super::search::Starts;
 use super::task::Task;
+use super::wide::{Work, with_widest};
 
 /// A block's parts of least error, never more than that of `rival`: scales in the task's units.
 pub fn solve(grid: &Grid, task: &Task, rival: Option<&Parts>) -> Parts {
     match (grid.codes, grid.group) {
-        (Codes::Book, _) => Solver::<Book, 32> { grid, task, coder: Book }.solve(rival),
+        (Codes::Book, _) => Search::<Book, 32>::of(grid, task, Book, rival).search(),
         (Codes::Range(low, high), 16) => {
-            Solver::<Range, 16> { grid, task, coder: Range { low, high } }.solve(rival)
+            Search::<Range, 16>::of(grid, task, Range { low, high }, rival).search()
         }
         (Codes::Range(low, high), _) => {
-            Solver::<Range, 32> { grid, task, coder: Range { low, high } }.solve(rival)
+            Search::<Range, 32>::of(grid, task, Range { low, high }, rival).search()
         }
+    }
+}
+
+/// A search, to be run with the widest vectors of the machine.
+struct Search<'a, C, const N: usize> {
+    solver: Solver<'a, C, N>,
+    rival: Option<&'a Parts>,
+}
+
+impl<'a, C: Coder, const N: usize> Search<'a, C, N> {
+    fn of(grid: &'a Grid, task: &'a Task, coder: C, rival: Option<&'a Parts>) -> Self {
+        Self { solver: Solver { grid, task, coder }, rival }
+    }
+
+    fn search(self) -> Parts {
+        with_widest(self)
+    }
+}
+
+impl<C: Coder, const N: usize> Work for Search<'_, C, N> {
+    type Output = Parts;
+
+    #[inline(always)]
+    fn run(self) -> Parts {
+        self.solver.solve(self.rival)
     }
 }
 
@@ -39,6 +65,7 @@ pub fn round(grid: &Grid, task: &Task, parts: &mut Parts) {
     }
 }
 
+#[inline(always)]
 fn round_with(coder: impl Coder, grid: &Grid, task: &Task, parts: &mut Parts) {
     for index in 0..grid.groups() {
         let group = parts.group(index);
@@ -76,6 +103,7 @@ impl Candidate {
 }
 
 impl<'a, C: Coder, const N: usize> Solver<'a, C, N> {
+    #[inline(always)]
     fn solve(&self, rival: Option<&Parts>) -> Parts {
         let best = match self.grid.scales {
             Scales::Half => self.half(rival),
@@ -88,6 +116,7 @@ impl<'a, C: Coder, const N: usize> Solver<'a, C, N> {
         parts
     }
 
+    #[inline(always)]
     fn fits(&self) -> impl Iterator<Item = Fit<'a, C, N>> + use<'a, C, N> {
         let (coder, len) = (self.coder, self.grid.len.min(LONGEST));
         let values = self.task.values[..len].as_chunks().0.iter();
@@ -95,10 +124,12 @@ impl<'a, C: Coder, const N: usize> Solver<'a, C, N> {
         pairs.map(move |(values, weights)| Fit { values, weights, coder })
     }
 
+    #[inline(always)]
     fn error(&self, parts: &Parts) -> f32 {
         self.fits().enumerate().map(|(index, fit)| fit.error(parts.group(index))).sum()
     }
 
+    #[inline(always)]
     fn priced(&self, parts: Parts) -> Candidate {
         Candidate { error: self.error(&parts), parts }
     }

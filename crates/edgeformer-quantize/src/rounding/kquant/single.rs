@@ -10,6 +10,7 @@ use crate::rounding::search;
 
 impl<C: Coder, const N: usize> Solver<'_, C, N> {
     /// The best scale that a half can hold.
+    #[inline(always)]
     pub(super) fn half(&self, rival: Option<&Parts>) -> Candidate {
         let Some(fit) = self.fits().next() else { return Candidate::NONE };
         let mut best = Candidate::NONE;
@@ -26,6 +27,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 
     /// The best scale and minimum that two halves can hold.
+    #[inline(always)]
     pub(super) fn half_with_min(&self, rival: Option<&Parts>) -> Candidate {
         let Some(fit) = self.fits().next() else { return Candidate::NONE };
         let found = search::lines(&fit, self.starts(), false);
@@ -39,6 +41,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
         })
     }
 
+    #[inline(always)]
     fn stored(&self, fit: &Fit<'_, C, N>, group: Group) -> Candidate {
         let halves = self.task.halves;
         let group = Group { scale: halves.nearest(group.scale), min: halves.nearest(group.min) };
@@ -51,6 +54,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 
     /// Repeats a step while it improves.
+    #[inline(always)]
     pub(super) fn until_settled(
         &self,
         mut best: Candidate,

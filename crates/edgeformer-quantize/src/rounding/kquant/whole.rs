@@ -10,6 +10,7 @@ use crate::rounding::search::{self, Found};
 
 impl<C: Coder, const N: usize> Solver<'_, C, N> {
     /// The best half and whole numbers between two limits.
+    #[inline(always)]
     pub(super) fn whole(&self, limits: (f32, f32), rival: Option<&Parts>) -> Candidate {
         let nothing = Group { scale: 0.0, min: 0.0 };
         let nothing = Found { group: nothing, error: f32::INFINITY, centre: 0.0 };
@@ -43,6 +44,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 
     /// For every group the whole number of least error near its ideal scales.
+    #[inline(always)]
     fn nearest_whole(&self, ideal: &[[Found; 2]], scale: f32, limits: (f32, f32)) -> Candidate {
         let mut parts = Parts::ZERO;
         parts.shared.scale = scale;
@@ -68,6 +70,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
 
     /// The best half for whole numbers and codes as they are, then the best whole numbers near
     /// those for that half.
+    #[inline(always)]
     fn refit_whole(&self, parts: &Parts, limits: (f32, f32)) -> Candidate {
         let (mut own, mut cross) = (0.0, 0.0);
         for (index, fit) in self.fits().enumerate() {
@@ -96,6 +99,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 }
 
+#[inline(always)]
 fn try_whole<C: Coder, const N: usize>(
     fit: &Fit<'_, C, N>,
     scale: f32,

@@ -10,6 +10,7 @@ use crate::rounding::search::{self, Found};
 
 impl<C: Coder, const N: usize> Solver<'_, C, N> {
     /// The best two halves and whole numbers up to `most`.
+    #[inline(always)]
     pub(super) fn whole_with_min(&self, most: f32, rival: Option<&Parts>) -> Candidate {
         let nothing = Group { scale: 0.0, min: 0.0 };
         let mut ideal = [Found { group: nothing, error: 0.0, centre: 0.0 }; MOST_GROUPS];
@@ -25,6 +26,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
 
     /// Tries halves under which the largest scale, and then the largest minimum, becomes one
     /// whole number or the other near `most`.
+    #[inline(always)]
     fn search_halves(&self, ideal: &[Found], most: f32) -> Candidate {
         let halves = self.task.halves;
         let scale = ideal.iter().fold(0.0f32, |most, found| most.max(found.group.scale));
@@ -46,6 +48,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 
     /// For every group the whole numbers of least error near its ideal scale and minimum.
+    #[inline(always)]
     fn nearest_both(&self, ideal: &[Found], shared: (f32, f32), most: f32) -> Candidate {
         let (inverse_scale, inverse_min) = (inverse(shared.0), inverse(shared.1));
         self.each_group(shared, |index, fit| {
@@ -66,6 +69,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
 
     /// The best halves for whole numbers and codes as they are, then the best whole numbers near
     /// those for these halves.
+    #[inline(always)]
     fn refit_both(&self, parts: &Parts, most: f32) -> Candidate {
         let shared = self.refit_halves(parts);
         self.each_group(shared, |index, fit| {
@@ -83,6 +87,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
     }
 
     /// Least squares of `D s c - M m` over the block, for the halves `D` and `M`.
+    #[inline(always)]
     fn refit_halves(&self, parts: &Parts) -> (f32, f32) {
         let [mut dd, mut dm, mut mm, mut xd, mut xm] = [0.0f32; 5];
         for (index, fit) in self.fits().enumerate() {
@@ -106,6 +111,7 @@ impl<C: Coder, const N: usize> Solver<'_, C, N> {
         (halves.nearest(scale), parts.shared.min)
     }
 
+    #[inline(always)]
     fn each_group(
         &self,
         (scale, min): (f32, f32),
@@ -135,6 +141,7 @@ struct Best {
 impl Best {
     const NONE: Self = Self { error: f32::INFINITY, scale: 0, min: 0 };
 
+    #[inline(always)]
     fn try_both<C: Coder, const N: usize>(
         &mut self,
         fit: &Fit<'_, C, N>,
