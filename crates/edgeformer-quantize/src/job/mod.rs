@@ -41,6 +41,8 @@ pub struct Options<'a> {
     pub allow_requantize: bool,
     /// Whether weights that are no numbers become zero instead of an error.
     pub allow_nonfinite: bool,
+    /// Whether the file says how it was made: some bytes of metadata.
+    pub describe: bool,
 }
 
 /// Told which tensor is worked on, and how many weights of how many are done.
@@ -60,8 +62,7 @@ pub fn quantize(
     output: &Path,
     progress: &Progress<'_>,
 ) -> Result<Report> {
-    let mut checkpoint = typed(checkpoint, recipe);
-    recipe::describe(&mut checkpoint, options);
+    let checkpoint = described(checkpoint, recipe, options);
     // The writer's closures may fail as files do, not as tensors do: this keeps why.
     let failed = Mutex::new(None);
     let done = Mutex::new(Vec::new());
@@ -107,19 +108,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Bytes that the file will have. Without `options`: if it did not say how it was made.
+/// Bytes that the file will have.
 ///
 /// # Errors
 /// If what it is made of does not make a valid file.
-pub fn size(
-    checkpoint: &Checkpoint,
-    recipe: &Recipe,
-    options: Option<&Options<'_>>,
-) -> Result<u64> {
-    let mut checkpoint = typed(checkpoint, recipe);
-    if let Some(options) = options {
-        recipe::describe(&mut checkpoint, options);
-    }
+pub fn size(checkpoint: &Checkpoint, recipe: &Recipe, options: &Options<'_>) -> Result<u64> {
+    let checkpoint = described(checkpoint, recipe, options);
     let mut writer = GgufWriter::new();
     for (key, value) in &checkpoint.metadata {
         writer.metadata(key.as_str(), value.clone());
@@ -130,10 +124,13 @@ pub fn size(
     Ok(writer.file_len()?)
 }
 
-/// A checkpoint whose metadata name what it is quantized to.
-fn typed(checkpoint: &Checkpoint, recipe: &Recipe) -> Checkpoint {
+/// A checkpoint whose metadata name what it is quantized to, and how.
+fn described(checkpoint: &Checkpoint, recipe: &Recipe, options: &Options<'_>) -> Checkpoint {
     let mut checkpoint = checkpoint.clone();
     checkpoint.set("general.quantization_version", QUANTIZATION_VERSION);
     checkpoint.set("general.file_type", recipe.file_type());
+    if options.describe {
+        recipe::describe(&mut checkpoint, options);
+    }
     checkpoint
 }

@@ -110,6 +110,8 @@ pub(super) struct Ingredients<'a> {
     pub checkpoint: &'a Checkpoint,
     pub statistics: &'a Statistics,
     pub method: Method,
+    /// Whether the file says how it was made.
+    pub describe: bool,
 }
 
 type Outcome = (Report, Option<String>, Vec<Tried>);
@@ -130,6 +132,7 @@ impl Run<'_> {
             checkpoint: &checkpoint,
             statistics: &statistics,
             method: method(self.request.method, self.request.clip_search),
+            describe: true,
         };
         self.write(&ingredients, recipe, &self.request.output)
     }
@@ -182,8 +185,16 @@ impl Run<'_> {
                 false => Ok(()),
             }
         };
-        super::room::check(output, job::size(ingredients.checkpoint, recipe, Some(&options))?)?;
+        super::room::check(output, job::size(ingredients.checkpoint, recipe, &options)?)?;
         Ok(job::quantize(ingredients.checkpoint, recipe, &options, output, &progress)?)
+    }
+
+    pub(super) fn ingredients<'b>(
+        &'b self,
+        statistics: &'b Statistics,
+        method: Method,
+    ) -> Ingredients<'b> {
+        Ingredients { checkpoint: &self.checkpoint, statistics, method, describe: true }
     }
 
     pub(super) fn options<'b>(&self, ingredients: &Ingredients<'b>) -> Options<'b> {
@@ -194,6 +205,7 @@ impl Run<'_> {
             threads: self.engine.threads.unwrap_or_else(available_cores),
             allow_requantize: self.request.allow_requantize,
             allow_nonfinite: self.request.allow_nonfinite,
+            describe: ingredients.describe,
         }
     }
 
@@ -239,8 +251,7 @@ impl Run<'_> {
     fn as_asked(&self, reference: &mut Reference<'_>, statistics: Statistics) -> Result<Report> {
         let method = method(self.request.method, self.request.clip_search);
         let recipe = {
-            let ingredients =
-                Ingredients { checkpoint: &self.checkpoint, statistics: &statistics, method };
+            let ingredients = self.ingredients(&statistics, method);
             self.recipe(reference, &ingredients)?
         };
         self.fold_and_write(&recipe, statistics)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edgeformer_quantize::job::{self, Recipe, Report};
+use edgeformer_quantize::job::{Recipe, Report};
 use edgeformer_quantize::rounding::{Gptq, Method, Objective, Order};
 
 use super::request::{Size, Tried};
@@ -17,21 +17,16 @@ struct Way {
     what: String,
     recipe: Recipe,
     method: Method,
+    /// Whether the file says how it was made. One in the formats of a mixture has no room for that:
+    /// it would be larger than llama.cpp's.
+    describe: bool,
 }
 
 /// The best file so far.
 struct Best {
     path: PathBuf,
     report: Report,
-    /// Whether the file is larger than it may be: any that is not is better.
-    is_large: bool,
     kl_mean: f64,
-}
-
-impl Best {
-    fn is_better_than(&self, other: &Self) -> bool {
-        (self.is_large, self.kl_mean) < (other.is_large, other.kl_mean)
-    }
 }
 
 impl Run<'_> {
@@ -43,23 +38,20 @@ impl Run<'_> {
     ) -> Result<(Report, Vec<Tried>)> {
         let kquant = Method::KQuant { objective: Objective::default() };
         let base = self.recipe(reference, &self.ingredients(statistics, kquant))?;
-        let limit = match self.request.size {
-            Size::Mixture(_) => job::size(&self.checkpoint, &base, None)?,
-            Size::BitsPerWeight(_) => u64::MAX,
-        };
         let mut best: Option<Best> = None;
         let mut tried = Vec::new();
         for (index, way) in self.ways(reference, statistics, base)?.into_iter().enumerate() {
             let path = self.path_of(index);
-            let ingredients = self.ingredients(statistics, way.method);
+            let describe = way.describe;
+            let ingredients =
+                Ingredients { describe, ..self.ingredients(statistics, way.method) };
             let mut report = self.write(&ingredients, &way.recipe, &path)?;
             let kl_mean = self.divergence(reference, &path)?;
             tried.push(Tried { what: way.what, bytes: report.bytes, kl_mean });
             report.file = self.request.output.clone();
-            let is_large = report.bytes > limit;
-            let this = Best { path, report, is_large, kl_mean };
+            let this = Best { path, report, kl_mean };
             let worse = match &best {
-                Some(best) if !this.is_better_than(best) => Some(this),
+                Some(best) if best.kl_mean <= this.kl_mean => Some(this),
                 _ => best.replace(this),
             };
             worse.map_or(Ok(()), |worse| remove(&worse.path))?;
@@ -79,10 +71,12 @@ impl Run<'_> {
         let kquant = Method::KQuant { objective: Objective::default() };
         let gptq = Method::Gptq(Gptq::default());
         let by_activation = Method::Gptq(Gptq { order: Order::Activation, ..Gptq::default() });
+        let is_mixture = matches!(self.request.size, Size::Mixture(_));
         let way = |what: &str, recipe: &Recipe, method| Way {
             what: what.to_owned(),
             recipe: recipe.clone(),
             method,
+            describe: !is_mixture || *recipe != base,
         };
         let mut ways = vec![way("kquant", &base, kquant), way("gptq", &base, gptq)];
         let mut last = base.clone();
@@ -104,10 +98,6 @@ impl Run<'_> {
         };
         ways.push(way(what, &last, by_activation));
         Ok(ways)
-    }
-
-    fn ingredients<'b>(&'b self, statistics: &'b Statistics, method: Method) -> Ingredients<'b> {
-        Ingredients { checkpoint: &self.checkpoint, statistics, method }
     }
 
     fn divergence(&self, reference: &mut Reference<'_>, path: &Path) -> Result<f64> {

@@ -41,7 +41,8 @@ pub(super) fn of_file(
     base: &Recipe,
     options: &Options<'_>,
 ) -> Result<u64> {
-    let said = job::size(checkpoint, base, Some(options))? - job::size(checkpoint, base, None)?;
+    let silent = Options { describe: false, ..*options };
+    let said = job::size(checkpoint, base, options)? - job::size(checkpoint, base, &silent)?;
     let tensors = checkpoint.tensors.iter();
     let bytes = tensors.map(|tensor| stored(base.of(tensor).format, tensor.shape()));
     Ok(bytes.sum::<Result<u64>>()?.saturating_sub(said))
