@@ -18,3 +18,8 @@ pub mod host;
 mod wire;
 
 pub use edgeformer_core;
+
+/// The example of the documentation, which is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins.md")]
+struct Documented;
