@@ -43,6 +43,8 @@ impl TestArm {
             [] => test
                 .args(["--workspace", "--exclude", "xtask", "--exclude", "edgeformer-bench"])
                 .args(["--exclude", "edgeformer-conformance", "--exclude", "edgeformer-quantize"])
+                // Its libraries are examples of cargo, which are not among these.
+                .args(["--exclude", "edgeformer-plugin"])
                 .args(["--lib", "--bins", "--tests"]),
             arguments => test.args(arguments),
         };
