@@ -1,7 +1,7 @@
 //! A plugin for a later version of the interface.
 
 #[repr(C)]
-pub struct Table {
+struct Table {
     abi_version: u32,
     struct_size: usize,
 }
@@ -9,4 +9,4 @@ pub struct Table {
 // SAFETY: no other item of this name is in the library.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static edgeformer_backend_v1: Table = Table { abi_version: 2, struct_size: 4096 };
+static edgeformer_backend_v1: Table = Table { abi_version: 2, struct_size: 4096 };

@@ -1,7 +1,7 @@
 //! A plugin whose table lacks functions.
 
 #[repr(C)]
-pub struct Table {
+struct Table {
     abi_version: u32,
     struct_size: usize,
 }
@@ -9,5 +9,5 @@ pub struct Table {
 // SAFETY: no other item of this name is in the library.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static edgeformer_backend_v1: Table =
+static edgeformer_backend_v1: Table =
     Table { abi_version: edgeformer_plugin::abi::ABI_VERSION, struct_size: size_of::<Table>() };
