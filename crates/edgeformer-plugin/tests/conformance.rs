@@ -1,5 +1,6 @@
 //! The CPU backend as a plugin does what it does as a crate: the whole suite, through the interface.
 #![cfg(feature = "host")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

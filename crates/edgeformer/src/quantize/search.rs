@@ -43,8 +43,7 @@ impl Run<'_> {
         for (index, way) in self.ways(reference, statistics, base)?.into_iter().enumerate() {
             let path = self.path_of(index);
             let describe = way.describe;
-            let ingredients =
-                Ingredients { describe, ..self.ingredients(statistics, way.method) };
+            let ingredients = Ingredients { describe, ..self.ingredients(statistics, way.method) };
             let mut report = self.write(&ingredients, &way.recipe, &path)?;
             let kl_mean = self.divergence(reference, &path)?;
             tried.push(Tried { what: way.what, bytes: report.bytes, kl_mean });
