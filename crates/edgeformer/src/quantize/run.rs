@@ -119,8 +119,7 @@ type Outcome = (Report, Option<String>, Vec<Tried>);
 impl Run<'_> {
     /// Nothing has to be run: every tensor is read, rounded and written.
     fn without_model(&self, statistics: Statistics) -> Result<Report> {
-        let has_importance = statistics.imatrix.is_some();
-        let recipe = Recipe::mixture(&self.checkpoint, self.mixture()?, has_importance);
+        let recipe = Recipe::mixture(&self.checkpoint, self.mixture()?, self.has_importance());
         self.fold_and_write(&recipe, statistics)
     }
 
@@ -135,6 +134,12 @@ impl Run<'_> {
             describe: true,
         };
         self.write(&ingredients, recipe, &self.request.output)
+    }
+
+    /// Whether llama.cpp would have an importance matrix too: some mixtures are larger with one.
+    /// Of text that the model writes itself nobody knows but us.
+    fn has_importance(&self) -> bool {
+        self.request.imatrix.is_some() || self.request.text.is_some()
     }
 
     fn mixture(&self) -> Result<Mixture> {
@@ -263,8 +268,7 @@ impl Run<'_> {
         ingredients: &Ingredients<'_>,
     ) -> Result<Recipe> {
         let mixture = self.mixture()?;
-        let has_importance = ingredients.statistics.imatrix.is_some();
-        let base = Recipe::mixture(ingredients.checkpoint, mixture, has_importance);
+        let base = Recipe::mixture(ingredients.checkpoint, mixture, self.has_importance());
         let Size::BitsPerWeight(bits) = self.request.size else { return Ok(base) };
         let budget = size::of_bits(ingredients.checkpoint, bits);
         let found = self.sensitivities(reference, ingredients, &base)?;
