@@ -146,7 +146,7 @@ impl ModelReport {
                 error.tensors.to_string(),
                 short(error.ours),
                 short(error.theirs),
-                format!("{:.3}x", error.ours / error.theirs),
+                error.ratio(),
                 error.larger.to_string(),
             ]);
         }

@@ -83,6 +83,14 @@ impl FormatError {
         Self { format, tensors: 0, larger: 0, ours: 0.0, theirs: 0.0 }
     }
 
+    /// What ours lose by what theirs do; nothing where neither loses anything.
+    pub(super) fn ratio(&self) -> String {
+        match (self.ours, self.theirs) {
+            (0.0, 0.0) => String::new(),
+            (ours, theirs) => format!("{:.3}x", ours / theirs),
+        }
+    }
+
     fn add(&mut self, ours: f64, theirs: f64) {
         self.tensors += 1;
         self.larger += usize::from(ours > theirs);
@@ -104,9 +112,11 @@ mod tests {
     #[test]
     fn larger_errors_are_counted() {
         let mut sum = FormatError::none(Format::Q4K);
+        assert_eq!(sum.ratio(), "");
         sum.add(1.0, 2.0);
         sum.add(2.0, 2.0);
         sum.add(2.5, 2.0);
+        assert_eq!(sum.ratio(), "0.917x");
         assert_eq!((sum.tensors, sum.larger, sum.ours, sum.theirs), (3, 1, 5.5, 6.0));
         let before = Tensor::quantize(Format::F32, [1, 2], &[1.0, 2.0]).unwrap();
         let after = Tensor::quantize(Format::F32, [1, 2], &[1.5, 0.0]).unwrap();
