@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::run::{Result, cargo, root};
 
@@ -26,6 +26,27 @@ pub struct Build {
     pub features: Vec<&'static str>,
     /// For which instruction sets peers are compiled.
     pub isa: Isa,
+}
+
+/// llama.cpp, of tasks that lay its quantizer beside ours.
+#[derive(Debug, Args)]
+pub struct LlamaCpp {
+    /// For which instruction sets llama.cpp is built
+    #[arg(long, value_enum, default_value_t)]
+    peer_isa: Isa,
+}
+
+impl LlamaCpp {
+    /// How such a task must be built.
+    pub fn build(&self) -> Build {
+        Build { features: vec!["peer-llama-cpp"], isa: self.peer_isa }
+    }
+
+    /// What was built.
+    pub fn version(&self) -> Result<String> {
+        let versions = versions(&["llama.cpp".to_owned()])?;
+        Ok(versions.into_iter().next().map(|(_, version)| version).unwrap_or_default())
+    }
 }
 
 impl Isa {

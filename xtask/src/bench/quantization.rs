@@ -12,7 +12,6 @@ use crate::run::{Result, root};
 const EMBEDDED: &str = "embedded";
 /// All folders of trained models.
 const TRAINED: &str = "trained";
-const PEER: &str = "llama.cpp";
 
 /// Quantized files beside those of llama.cpp: size, quality, errors of tensors.
 #[derive(Debug, Args)]
@@ -37,9 +36,8 @@ pub struct Quantization {
     /// Threads that compute [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
-    /// For which instruction sets llama.cpp is built
-    #[arg(long, value_enum, default_value_t)]
-    peer_isa: peer::Isa,
+    #[command(flatten)]
+    peer: peer::LlamaCpp,
     #[command(flatten)]
     show: Show,
 }
@@ -47,7 +45,7 @@ pub struct Quantization {
 impl Quantization {
     /// How this task must be built: with llama.cpp.
     pub fn build(&self) -> peer::Build {
-        peer::Build { features: vec!["peer-llama-cpp"], isa: self.peer_isa }
+        self.peer.build()
     }
 
     pub fn run(&self) -> Result<()> {
@@ -58,11 +56,10 @@ impl Quantization {
             calibration_chunks: Some(self.calibration_chunks),
             threads: self.threads,
         };
-        let versions = peer::versions(&[PEER.to_owned()])?;
-        let version = versions.first().map_or("", |(_, version)| version);
+        let version = self.peer.version()?;
         let line = Line::new();
         let report = bench
-            .run(commit(), &command(), version, &|progress| line.show(progress))
+            .run(commit(), &command(), &version, &|progress| line.show(progress))
             .map_err(|error| error.to_string())?;
         drop(line);
         self.show.report(&report)

@@ -7,8 +7,6 @@ use super::{command, commit, peer, worker};
 use crate::make_model;
 use crate::run::Result;
 
-const PEER: &str = "llama.cpp";
-
 /// Time and memory that quantizing a model takes, beside llama.cpp.
 #[derive(Debug, Args)]
 pub struct QuantizationCost {
@@ -24,9 +22,8 @@ pub struct QuantizationCost {
     /// Threads that round [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
-    /// For which instruction sets llama.cpp is built
-    #[arg(long, value_enum, default_value_t)]
-    peer_isa: peer::Isa,
+    #[command(flatten)]
+    peer: peer::LlamaCpp,
     #[command(flatten)]
     show: Show,
 }
@@ -34,7 +31,7 @@ pub struct QuantizationCost {
 impl QuantizationCost {
     /// How this task must be built: with llama.cpp.
     pub fn build(&self) -> peer::Build {
-        peer::Build { features: vec!["peer-llama-cpp"], isa: self.peer_isa }
+        self.peer.build()
     }
 
     pub fn run(&self) -> Result<()> {
@@ -44,11 +41,10 @@ impl QuantizationCost {
             runs: self.runs,
             threads: self.threads,
         };
-        let versions = peer::versions(&[PEER.to_owned()])?;
-        let version = versions.first().map_or("", |(_, version)| version);
+        let version = self.peer.version()?;
         let line = Line::new();
         let report = bench
-            .run(&worker(None)?, commit(), &command(), version, &|progress| line.show(progress))
+            .run(&worker(None)?, commit(), &command(), &version, &|progress| line.show(progress))
             .map_err(|error| error.to_string())?;
         drop(line);
         self.show.report(&report)
