@@ -9,10 +9,9 @@ use edgeformer_models::{OpenOptions, open_with};
 use serde::{Deserialize, Serialize};
 
 use super::Maker;
-use super::run::PEER;
+use super::run::{PEER, peer_quantizer};
 use crate::output::chart::{Bar, Panel, bars};
 use crate::output::{Report, Table, bytes, rate, ratio};
-use crate::peers::Engine;
 use crate::process::{Job, Worker};
 use crate::subject::chosen_device;
 use crate::{Error, Machine, Progress, Result, Spread};
@@ -57,9 +56,8 @@ impl CostJob {
         let started = Instant::now();
         match self.maker {
             Maker::Peer => {
-                let quantizer = Engine::named(PEER)?.quantizer.ok_or_else(no_quantizer)?;
-                let file_type = mixture.file_type();
-                (quantizer.quantize)(&self.model, &output, file_type, None, self.threads)?;
+                let quantize = peer_quantizer()?.quantize;
+                quantize(&self.model, &output, mixture.file_type(), None, self.threads)?;
             }
             Maker::KQuant => self.quantize(MethodName::KQuant, mixture, &output)?,
             Maker::Auto => self.quantize(MethodName::Auto, mixture, &output)?,
@@ -75,10 +73,6 @@ impl CostJob {
         let engine = EngineOptions { threads: Some(self.threads), ..EngineOptions::default() };
         Ok(quantize(&request, &engine, Told::default()).map(drop)?)
     }
-}
-
-fn no_quantizer() -> Error {
-    Error::Request(format!("{PEER} has no quantizer"))
 }
 
 /// A model whose quantizing is measured.

@@ -40,9 +40,7 @@ impl QuantizationBench {
         peer: &str,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<QuantizationReport> {
-        let quantizer = Engine::named(PEER)?.quantizer;
-        let quantizer =
-            quantizer.ok_or_else(|| Error::Request(format!("{PEER} has no quantizer")))?;
+        let quantizer = peer_quantizer()?;
         let mut steps = Steps { done: 0, total: self.steps(), progress };
         let mut machine = None;
         let mut models = Vec::with_capacity(self.models.len());
@@ -115,6 +113,12 @@ impl QuantizationBench {
     fn threads(&self) -> usize {
         self.threads.unwrap_or_else(edgeformer::available_cores)
     }
+}
+
+/// llama.cpp's quantizer, if it is in this build.
+pub(super) fn peer_quantizer() -> Result<Quantizer> {
+    let quantizer = Engine::named(PEER)?.quantizer;
+    quantizer.ok_or_else(|| Error::Request(format!("{PEER} has no quantizer")))
 }
 
 /// What is told while it runs.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edgeformer_core::Tensor;
 
 use super::Checkpoint;
-use crate::gguf::{Gguf, GgufWriter, Metadata};
+use crate::gguf::{Gguf, Metadata};
 use crate::gguf_model::{self, Tensors};
 use crate::hyper::Hyper;
 use crate::{Error, Result};
@@ -12,10 +12,7 @@ use crate::{Error, Result};
 impl Checkpoint {
     /// Its metadata, to be read as a file's are.
     pub(crate) fn header(&self) -> Result<Metadata> {
-        let mut writer = GgufWriter::new();
-        for (key, value) in &self.metadata {
-            writer.metadata(key.as_str(), value.clone());
-        }
+        let writer = self.metadata_writer();
         let mut bytes = Vec::new();
         writer.write_to(&mut bytes).map_err(|source| Error::io(&self.path, source))?;
         Ok(Gguf::from_bytes(&self.path, Bytes::from(bytes))?.metadata().clone())

@@ -107,6 +107,15 @@ impl Checkpoint {
         self.write_gguf_telling(path, &|_, _| Ok(()))
     }
 
+    /// A writer that has its metadata, and no tensors yet.
+    pub fn metadata_writer(&self) -> GgufWriter<'_> {
+        let mut writer = GgufWriter::new();
+        for (key, value) in &self.metadata {
+            writer.metadata(key.as_str(), value.clone());
+        }
+        writer
+    }
+
     /// [`Checkpoint::write_gguf`]; `progress` hears of bytes written and of all of them, and may
     /// end it.
     ///
@@ -120,10 +129,7 @@ impl Checkpoint {
         let all = self.tensors.iter().map(LazyTensor::bytes).sum();
         let written = Cell::new(0);
         let written = &written;
-        let mut writer = GgufWriter::new();
-        for (key, value) in &self.metadata {
-            writer.metadata(key.as_str(), value.clone());
-        }
+        let mut writer = self.metadata_writer();
         for tensor in &self.tensors {
             writer.generated(tensor.name(), tensor.format(), tensor.shape(), move |out| {
                 let made = tensor.load().map_err(std::io::Error::other)?;

@@ -12,7 +12,6 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use edgeformer_models::checkpoint::Checkpoint;
-use edgeformer_models::gguf::GgufWriter;
 
 use crate::calibration::{Hessians, Imatrix};
 use crate::rounding::Method;
@@ -66,10 +65,7 @@ pub fn quantize(
     // The writer's closures may fail as files do, not as tensors do: this keeps why.
     let failed = Mutex::new(None);
     let done = Mutex::new(Vec::new());
-    let mut writer = GgufWriter::new();
-    for (key, value) in &checkpoint.metadata {
-        writer.metadata(key.as_str(), value.clone());
-    }
+    let mut writer = checkpoint.metadata_writer();
     let all: u64 = checkpoint.tensors.iter().map(|tensor| tensor.elements() as u64).sum();
     let mut before = 0;
     for tensor in &checkpoint.tensors {
@@ -114,10 +110,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// If what it is made of does not make a valid file.
 pub fn size(checkpoint: &Checkpoint, recipe: &Recipe, options: &Options<'_>) -> Result<u64> {
     let checkpoint = described(checkpoint, recipe, options);
-    let mut writer = GgufWriter::new();
-    for (key, value) in &checkpoint.metadata {
-        writer.metadata(key.as_str(), value.clone());
-    }
+    let mut writer = checkpoint.metadata_writer();
     for tensor in &checkpoint.tensors {
         writer.generated(tensor.name(), recipe.of(tensor).format, tensor.shape(), |_| Ok(()));
     }

@@ -9,14 +9,12 @@ use super::Options;
 use super::recipe::Choice;
 use super::report::{TensorReport, method_name};
 use crate::linalg::Hessian;
-use crate::rounding::share::share;
+use crate::rounding::share::{rows_each, share};
 use crate::rounding::{InputStats, Method, Objective, round_matrix};
 use crate::{Error, Result};
 
 /// Weights that are floats at a time, unless a method needs a whole matrix.
 const SLICE: usize = 4 << 20;
-/// Weights that a thread takes at a time, about.
-const SHARE: usize = 1 << 16;
 
 /// Quantizes a tensor into a stream.
 pub(super) fn quantize(
@@ -182,7 +180,7 @@ fn floats(
     let row_bytes = columns / format.block_len() * format.block_bytes();
     let bytes = &tensor.bytes()[rows.start * row_bytes..rows.end * row_bytes];
     let mut values = vec![0.0; rows.len() * columns];
-    let rows_each = (SHARE / columns).max(1);
+    let rows_each = rows_each(columns);
     share(&mut values, rows_each * columns, options.threads, |index, values| {
         let first = index * rows_each;
         let bytes = &bytes[first * row_bytes..][..values.len() / columns * row_bytes];
@@ -215,7 +213,7 @@ struct Errors {
 
 impl Errors {
     fn add(&mut self, rounded: &Rounded<'_>) {
-        let rows_each = (SHARE / rounded.columns).max(1);
+        let rows_each = rows_each(rounded.columns);
         let size = rows_each * rounded.columns;
         let mut sums = vec![Self::default(); rounded.values.len().div_ceil(size)];
         let counted = share(&mut sums, 1, rounded.threads, |index, sums| {

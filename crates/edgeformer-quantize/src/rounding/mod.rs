@@ -35,9 +35,6 @@ use crate::linalg::Hessian;
 use crate::{Error, Result};
 use grid::Grid;
 
-/// Weights that a thread takes at a time, about.
-const SHARE: usize = 1 << 16;
-
 /// Rounds a matrix, rows of `cols` weights each, to the bytes of a format.
 ///
 /// The result does not depend on the number of threads. Float formats are rounded to nearest
@@ -65,7 +62,7 @@ pub fn round_matrix(
     let importance = stats.importance.or(diagonal.as_deref());
     let rows = match method {
         Method::Gptq(_) => gptq::ROWS,
-        _ => (SHARE / cols).max(1),
+        _ => share::rows_each(cols),
     };
     let curvature = match method {
         Method::Gptq(settings) => Some(gptq::Curvature::new(stats.hessian, &grid, settings)?),

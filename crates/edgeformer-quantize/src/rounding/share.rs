@@ -4,6 +4,14 @@ use std::sync::Mutex;
 
 use crate::Result;
 
+/// Weights that a thread takes at a time, about.
+const SHARE: usize = 1 << 16;
+
+/// Rows of so many weights that a thread takes at a time.
+pub fn rows_each(columns: usize) -> usize {
+    (SHARE / columns).max(1)
+}
+
 /// Calls `work` for every `size` items with their index, on so many threads.
 ///
 /// What a chunk becomes does not depend on who works on it.
