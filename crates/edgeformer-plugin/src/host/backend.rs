@@ -1,6 +1,4 @@
-use std::ffi::c_void;
 use std::path::Path;
-use std::ptr::null_mut;
 use std::sync::Arc;
 
 use edgeformer_core::{
@@ -9,7 +7,7 @@ use edgeformer_core::{
 };
 
 use super::LoadError;
-use super::call::{ask, call, json};
+use super::call::{ask, call, json, make};
 use super::model::LentModel;
 use super::program::PluginProgram;
 use crate::abi::{BackendV1, Handle, Slice};
@@ -51,12 +49,11 @@ impl PluginBackend {
     fn compiled(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Handle> {
         let Plugin { table, name } = &self.plugin;
         let options = json(options)?;
-        let mut program: *mut c_void = null_mut();
-        LentModel::new(model)?.lend(|view| {
+        let program = LentModel::new(model)?.lend(|view| {
             // SAFETY: all that is pointed to lives until the call is over, and the weights until
             // the plugin releases them.
-            call(name, |reply| unsafe {
-                (table.compile)(view, Slice::of(&options), &mut program, reply)
+            make(name, |program, reply| unsafe {
+                (table.compile)(view, Slice::of(&options), program, reply)
             })
         })?;
         Ok(program)

@@ -1,12 +1,13 @@
 //! Statuses and replies become results.
 
 use std::ffi::c_void;
+use std::ptr::null_mut;
 
 use edgeformer_core::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::abi::{Slice, Status, Writer};
+use crate::abi::{Handle, Slice, Status, Writer};
 use crate::wire::WireError;
 
 /// How a call failed.
@@ -52,6 +53,16 @@ pub fn call(
             "ended with status {other}, which means nothing"
         )))),
     }
+}
+
+/// The same where what is made is a program or a session.
+pub fn make(
+    backend: &str,
+    function: impl FnOnce(*mut Handle, Writer) -> Status,
+) -> std::result::Result<Handle, Failure> {
+    let mut made = null_mut();
+    call(backend, |reply| function(&mut made, reply))?;
+    Ok(made)
 }
 
 /// The same where the reply is JSON.

@@ -1,5 +1,3 @@
-use std::ffi::c_void;
-use std::ptr::null_mut;
 use std::sync::Arc;
 
 use edgeformer_core::{
@@ -7,7 +5,7 @@ use edgeformer_core::{
 };
 
 use super::backend::Plugin;
-use super::call::{ask, call, json};
+use super::call::{ask, json, make};
 use super::session::PluginSession;
 use crate::abi::{Handle, Slice};
 
@@ -57,10 +55,9 @@ impl Program for PluginProgram {
     fn with_threads(&self, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         let Plugin { table, name } = &self.plugin;
         let options = json(options)?;
-        let mut other: *mut c_void = null_mut();
         // SAFETY: the handle is a program's, and what is pointed to lives until the call is over.
-        call(name, |reply| unsafe {
-            (table.program_with_threads)(self.handle, Slice::of(&options), &mut other, reply)
+        let other = make(name, |other, reply| unsafe {
+            (table.program_with_threads)(self.handle, Slice::of(&options), other, reply)
         })?;
         Ok(Arc::new(Self::new(self.plugin.clone(), self.model.clone(), other)))
     }
@@ -72,10 +69,9 @@ impl Program for PluginProgram {
         }
         let Plugin { table, name } = &self.plugin;
         let options = json(options)?;
-        let mut session: *mut c_void = null_mut();
         // SAFETY: as above.
-        call(name, |reply| unsafe {
-            (table.program_open)(self.handle, Slice::of(&options), &mut session, reply)
+        let session = make(name, |session, reply| unsafe {
+            (table.program_open)(self.handle, Slice::of(&options), session, reply)
         })?;
         Ok(Box::new(PluginSession::new(self.plugin.clone(), session)))
     }
