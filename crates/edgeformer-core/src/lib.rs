@@ -23,6 +23,7 @@ mod visibility;
 pub mod config;
 pub mod graph;
 pub mod quant;
+pub mod saved;
 pub mod tensor;
 
 pub use backend::{

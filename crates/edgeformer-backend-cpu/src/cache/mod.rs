@@ -84,7 +84,6 @@ use pools::Pools;
 use prefix::{NodeId, PrefixIndex};
 use table::Table;
 
-pub(crate) use export::{Hashing, saved};
 pub(crate) use runs::KvRun;
 
 /// Tokens of one sequence's beginning that others may share.

@@ -15,7 +15,6 @@ mod attention;
 mod buffers;
 mod compile;
 mod explain;
-mod fingerprint;
 mod fusion;
 mod latent;
 mod linear;
@@ -90,7 +89,7 @@ impl Prepared {
         graph.check()?;
         weights.check(graph)?;
         let schedule = Schedule::new(graph);
-        let fingerprint = fingerprint::fingerprint(graph, weights)?;
+        let fingerprint = model.fingerprint()?;
         let plan = pack_plan(model, &schedule, kernels, repack)?;
         Ok(Self { schedule, fingerprint, plan })
     }

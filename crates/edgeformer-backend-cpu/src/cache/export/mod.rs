@@ -22,15 +22,12 @@
 //! another size than the writer's.
 
 mod read;
-mod stream;
 mod write;
 
-use edgeformer_core::{Error, Eviction, HeadWindows, SessionOptions, Visibility, Window};
+use edgeformer_core::saved::Fnv;
+use edgeformer_core::{Eviction, HeadWindows, SessionOptions, Visibility, Window};
 
 use super::layout::{Group, Layout};
-use stream::Fnv;
-
-pub(crate) use stream::Hashing;
 
 const MAGIC: [u8; 8] = *b"EFKVSEQ\0";
 const VERSION: u32 = 2;
@@ -87,9 +84,4 @@ fn begins_at(oldest: usize, group: &Group) -> usize {
 /// The positions of a group that are saved.
 fn positions(group: &Group, oldest: usize, len: usize) -> impl Iterator<Item = usize> + use<> {
     (0..group.sinks.min(oldest)).chain(oldest..len)
-}
-
-/// What is wrong with a saved sequence.
-pub(crate) fn saved(problem: impl Into<String>) -> Error {
-    Error::SavedSequence(problem.into())
 }

@@ -1,9 +1,9 @@
 use std::io::Read;
 
+use edgeformer_core::saved::{Hashing, refused};
 use edgeformer_core::{Error, Result, SequenceId};
 
-use super::stream::Hashing;
-use super::{LONGEST_CONFIGURATION, MAGIC, VERSION, begins_at, positions, saved};
+use super::{LONGEST_CONFIGURATION, MAGIC, VERSION, begins_at, positions};
 use crate::cache::PagedCache;
 use crate::cache::layout::FormLayout;
 use crate::cache::pages::PageId;
@@ -30,23 +30,25 @@ impl PagedCache {
     fn read_header(&self, from: &mut Stream<'_>) -> Result<usize> {
         let magic: [u8; 8] = from.array()?;
         if magic != MAGIC {
-            return Err(saved("this is no saved sequence: it does not begin with EFKVSEQ"));
+            return Err(refused("this is no saved sequence: it does not begin with EFKVSEQ"));
         }
         let version = u32::from_le_bytes(from.array()?);
         if version != VERSION {
-            return Err(saved(format!("version {version}, this program reads version {VERSION}")));
+            return Err(refused(format!(
+                "version {version}, this program reads version {VERSION}"
+            )));
         }
         if from.number()? != self.fingerprint {
-            return Err(saved("it was saved with another model; load the model it belongs to"));
+            return Err(refused("it was saved with another model; load the model it belongs to"));
         }
         self.read_configuration(from)?;
         let len = from.number()?;
         if self.layout.groups.is_empty() && len > 0 {
-            return Err(saved(format!("it holds {len} tokens, this model caches none")));
+            return Err(refused(format!("it holds {len} tokens, this model caches none")));
         }
         let limit = self.layout.context.unwrap_or(usize::MAX / 2);
         usize::try_from(len).ok().filter(|&len| len <= limit).ok_or_else(|| {
-            saved(format!(
+            refused(format!(
                 "it holds {len} tokens, the session was opened for {limit}: raise the context length"
             ))
         })
@@ -55,7 +57,7 @@ impl PagedCache {
     fn read_configuration(&self, from: &mut Stream<'_>) -> Result<()> {
         let len = u32::from_le_bytes(from.array()?) as usize;
         if len > LONGEST_CONFIGURATION {
-            return Err(saved("its configuration is too long: it is damaged"));
+            return Err(refused("its configuration is too long: it is damaged"));
         }
         let mut line = vec![0; len];
         from.exact(&mut line)?;
@@ -64,7 +66,7 @@ impl PagedCache {
         }
         let theirs: String =
             String::from_utf8_lossy(&line).chars().filter(|c| !c.is_control()).collect();
-        Err(saved(format!(
+        Err(refused(format!(
             "it was saved with the cache options \"{theirs}\", this session has \"{}\"; open it with the same options",
             self.configuration
         )))
@@ -84,8 +86,8 @@ impl PagedCache {
         let sequence = self.sequences.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?;
         for held in &mut sequence.held_from {
             let number = usize::try_from(from.number()?).ok().filter(|&held| held <= len);
-            *held =
-                number.ok_or_else(|| saved("its oldest entry is beyond its end: it is damaged"))?;
+            *held = number
+                .ok_or_else(|| refused("its oldest entry is beyond its end: it is damaged"))?;
         }
         Ok(())
     }
@@ -150,7 +152,7 @@ impl PagedCache {
         };
         let oldest = usize::try_from(oldest).ok().filter(|&oldest| oldest <= visible);
         oldest.map(|oldest| begins_at(oldest, group)).ok_or_else(|| {
-            saved(format!("it lacks positions from {visible} on that a query at {len} sees"))
+            refused(format!("it lacks positions from {visible} on that a query at {len} sees"))
         })
     }
 

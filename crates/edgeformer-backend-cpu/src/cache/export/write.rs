@@ -1,8 +1,8 @@
 use std::io::Write;
 
+use edgeformer_core::saved::Hashing;
 use edgeformer_core::{Result, SequenceId};
 
-use super::stream::Hashing;
 use super::{MAGIC, VERSION, begins_at, positions};
 use crate::cache::layout::FormLayout;
 use crate::cache::pages::PageId;

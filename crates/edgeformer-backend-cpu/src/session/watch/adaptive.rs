@@ -11,11 +11,12 @@ use std::io::{Read, Write};
 use std::ops::Range;
 
 use edgeformer_core::graph::CacheSlot;
+use edgeformer_core::saved::{Hashing, refused};
 use edgeformer_core::{Graph, Result, SequenceId};
 
 use super::super::rows::SpanRows;
 use super::{Gathers, mass};
-use crate::cache::{Hashing, PagedCache, saved};
+use crate::cache::PagedCache;
 
 /// A window grows when its oldest eighth gets more than this; with even attention it would get an
 /// eighth.
@@ -132,7 +133,7 @@ impl LayerWindow {
         for _ in 0..from.at_most(self.remembered, "sizes of a window")? {
             let target = from.at_most(bounds.end, "the size of a window")?;
             if target < bounds.start {
-                return Err(saved(format!(
+                return Err(refused(format!(
                     "the size of a window: {target}, at least {}: it is damaged",
                     bounds.start
                 )));
@@ -141,7 +142,7 @@ impl LayerWindow {
         }
         let under_way = from.at_most(len % page_tokens, "queries of a page under way")?;
         self.page.resize(under_way, 0.0);
-        from.floats(&mut self.page)
+        from.floats(&mut self.page, "an attention weight")
     }
 }
 

@@ -12,10 +12,10 @@
 
 use std::io::{Read, Write};
 
+use edgeformer_core::saved::Hashing;
 use edgeformer_core::{Result, SequenceId};
 
 use super::Watch;
-use crate::cache::Hashing;
 
 impl Watch {
     /// Writes what is remembered of a sequence of `len` tokens.

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use edgeformer_core::graph::{CacheSlot, SlotPlan};
+use edgeformer_core::saved::Hashing;
 use edgeformer_core::{Eviction, EvictionPolicy, Graph, Result, SequenceId};
 
 use super::super::rows::SpanRows;
 use super::{Gathers, mass};
-use crate::cache::{Hashing, PagedCache};
+use crate::cache::PagedCache;
 
 /// Queries at the end of a prompt that vote (SnapKV, arXiv 2404.14469, section 4.1).
 const VOTERS: usize = 32;
@@ -266,7 +267,9 @@ impl Votes {
         let received = self.received(sequence);
         received.cut = from.at_most(1, "whether the prompt was cut")? == 1;
         let by_block = received.votes.iter_mut().flat_map(|votes| votes.chunks_mut(context));
-        by_block.into_iter().try_for_each(|votes| from.floats(&mut votes[..len]))
+        by_block
+            .into_iter()
+            .try_for_each(|votes| from.floats(&mut votes[..len], "an attention weight"))
     }
 }
 
