@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::weights::widen;
 
 /// Queries that are attended at a time: behind them, causal attention sees nothing.
-const TILE: usize = 128;
+pub(crate) const TILE: usize = 128;
 /// Scores that are computed at a time: 32 MiB of f32.
-const SCORES: usize = 1 << 23;
+pub(crate) const SCORES: usize = 1 << 23;
 
 /// What is done with queries, whatever made them.
 #[derive(Clone, Copy)]

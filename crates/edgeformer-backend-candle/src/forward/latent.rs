@@ -80,7 +80,7 @@ impl Evaluator<'_, '_> {
 
 /// Whether queries go to the latents' space rather than latents to that of the heads: what takes
 /// fewer multiplications for so many queries of so many tokens, unless a form is asked for.
-pub(crate) fn absorbs(
+fn absorbs(
     attention: &LatentAttention,
     form: LatentForm,
     queries: usize,

@@ -23,8 +23,8 @@ use edgeformer_core::{Graph, Input, LatentForm, SessionOptions};
 
 use crate::DeviceWeights;
 use crate::error::Result;
+pub(crate) use attention::{SCORES, TILE};
 pub(crate) use evaluate::evaluate;
-pub(crate) use latent::absorbs;
 pub(crate) use rope::Ropes;
 pub(crate) use sight::Windows;
 

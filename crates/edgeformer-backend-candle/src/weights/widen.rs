@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, StridedBlocks, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 
 /// The same values in a wider type. Candle converts half floats one by one on the processor; this
@@ -40,20 +40,22 @@ impl CustomOp1 for Widen {
 
 /// Calls `convert` with every run of neighbours of a layout, and where it goes.
 fn each_slice<T>(from: &[T], layout: &Layout, to: &mut [f32], convert: impl Fn(&[T], &mut [f32])) {
-    match layout.strided_blocks() {
-        StridedBlocks::SingleBlock { start_offset, len } => {
-            convert(&from[start_offset..start_offset + len], &mut to[..len]);
+    let (dims, strides) = (layout.dims(), layout.stride());
+    // Dimensions from `outer` on lie behind each other without a gap.
+    let mut block = 1;
+    let mut outer = dims.len();
+    while outer > 0 && (dims[outer - 1] == 1 || strides[outer - 1] == block) {
+        outer -= 1;
+        block *= dims[outer];
+    }
+    for (index, to) in to.chunks_exact_mut(block.max(1)).enumerate() {
+        let mut rest = index;
+        let mut start = layout.start_offset();
+        for (dim, stride) in dims[..outer].iter().zip(strides).rev() {
+            start += rest % dim * stride;
+            rest /= dim;
         }
-        StridedBlocks::UniformBlocks { start_offset, block_len, src_stride, .. } => {
-            for (index, to) in to.chunks_exact_mut(block_len).enumerate() {
-                convert(&from[start_offset + index * src_stride..][..block_len], to);
-            }
-        }
-        StridedBlocks::MultipleBlocks { block_start_index, block_len } => {
-            for (start, to) in block_start_index.zip(to.chunks_exact_mut(block_len)) {
-                convert(&from[start..start + block_len], to);
-            }
-        }
+        convert(&from[start..start + block], to);
     }
 }
 
