@@ -89,3 +89,6 @@ fn order(graph: &Graph) -> Vec<CacheSlot> {
     };
     graph.nodes.iter().filter_map(|node| slot(&node.op)).collect()
 }
+
+#[cfg(test)]
+mod tests;

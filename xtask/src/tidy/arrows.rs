@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "edgeformer-core",
             "edgeformer-models",
+            "edgeformer-backend-candle",
             "edgeformer-backend-cpu",
             "edgeformer-plugin",
             "edgeformer-quantize",
