@@ -1,7 +1,7 @@
 //! The conformance suite on candle's CPU.
 
 use edgeformer_backend_candle::CandleBackend;
-use edgeformer_conformance::{Case, Suite, known};
+use edgeformer_conformance::{Case, Group, Suite, known};
 
 fn run(keep: impl Fn(&Case) -> bool) {
     let suite = Suite::standard().filtered(keep);
@@ -28,10 +28,12 @@ macro_rules! groups {
         #[test]
         fn every_case_is_in_a_group_and_every_exception_is_a_case() {
             let suite = Suite::standard();
-            let mut rest = suite.cases().iter().filter(|case| {
-                ![$($prefix),*].iter().any(|prefix| case.name.starts_with(prefix))
-            });
-            assert!(rest.next().is_none());
+            // No promise of candle's: whether they pass is the processor's kernels' affair.
+            let rest = suite.cases().iter().filter(|case| case.group != Group::SameBits);
+            for case in rest {
+                let has_group = [$($prefix),*].iter().any(|prefix| case.name.starts_with(prefix));
+                assert!(has_group, "{} is in no group", case.name);
+            }
             for known in known::CANDLE {
                 let names_one = suite.cases().iter().any(|case| known.covers(&case.name));
                 assert!(names_one, "{} names no case", known.cases);
@@ -45,7 +47,6 @@ groups! {
     cache: "cache/",
     visibility: "visibility/",
     steps: "steps/",
-    same_bits: "same-bits/",
     families: "hf",
     formats: "gguf-blocks/",
     models: "models/",

@@ -55,7 +55,10 @@ fn cache_formats_without_a_tensor_of_them() {
         assert_eq!(opened(options) == "opened", !format.is_quantized());
     }
     let cache_type_k = CacheFormat::Q4_0H;
-    insta::assert_snapshot!(opened(SessionOptions { cache_type_k, ..SessionOptions::default() }));
+    insta::assert_snapshot!(
+        opened(SessionOptions { cache_type_k, ..SessionOptions::default() }),
+        @r#"configuration: backend "candle" has no cached keys in q4_0h (but in f32 or f16); leave that out, or use the backend "cpu""#
+    );
 }
 
 #[test]
@@ -64,20 +67,44 @@ fn views_of_the_past_that_are_no_mask() {
     assert_eq!(seeing(Visibility { window: Window::Tokens(3), ..plain() }), "opened");
     let adaptive = Window::Adaptive { least: 2, most: 4 };
     let eviction = Some(Eviction { policy: EvictionPolicy::H2o, keep: 4 });
-    insta::assert_snapshot!(seeing(Visibility { sinks: 2, ..plain() }));
-    insta::assert_snapshot!(seeing(Visibility { window: adaptive, ..plain() }));
-    insta::assert_snapshot!(seeing(Visibility { attend_pages: Some(3), ..plain() }));
-    insta::assert_snapshot!(seeing(Visibility { eviction, ..plain() }));
+    insta::assert_snapshot!(
+        seeing(Visibility { sinks: 2, ..plain() }),
+        @r#"configuration: backend "candle" has no attention sinks; leave that out, or use the backend "cpu""#
+    );
+    insta::assert_snapshot!(
+        seeing(Visibility { window: adaptive, ..plain() }),
+        @r#"configuration: backend "candle" has no adaptive windows; leave that out, or use the backend "cpu""#
+    );
+    insta::assert_snapshot!(
+        seeing(Visibility { attend_pages: Some(3), ..plain() }),
+        @r#"configuration: backend "candle" has no choice of attended pages; leave that out, or use the backend "cpu""#
+    );
+    insta::assert_snapshot!(
+        seeing(Visibility { eviction, ..plain() }),
+        @r#"configuration: backend "candle" has no eviction; leave that out, or use the backend "cpu""#
+    );
 }
 
 #[test]
 fn tiers_besides_the_host() {
-    insta::assert_snapshot!(stored(Tiers { cold: Some(CacheFormat::Q4_0), ..Tiers::default() }));
-    insta::assert_snapshot!(stored(Tiers { spill: Some("/tmp".into()), ..Tiers::default() }));
-    insta::assert_snapshot!(stored(Tiers { budget: Some(1000), ..Tiers::default() }));
+    insta::assert_snapshot!(
+        stored(Tiers { cold: Some(CacheFormat::Q4_0), ..Tiers::default() }),
+        @r#"configuration: backend "candle" has no cold pages in another format; leave that out, or use the backend "cpu""#
+    );
+    insta::assert_snapshot!(
+        stored(Tiers { spill: Some("/tmp".into()), ..Tiers::default() }),
+        @r#"configuration: backend "candle" has no spilling to a file; leave that out, or use the backend "cpu""#
+    );
+    insta::assert_snapshot!(
+        stored(Tiers { budget: Some(1000), ..Tiers::default() }),
+        @r#"configuration: a cache budget of 1000 bytes: the layer that runs and the next one take 1048576 at a context of 4096; raise the budget or shorten the context"#
+    );
     assert_eq!(stored(Tiers { budget: Some(1 << 30), ..Tiers::default() }), "opened");
     let observed = SessionOptions { observe_attention: true, ..SessionOptions::default() };
-    insta::assert_snapshot!(opened(observed));
+    insta::assert_snapshot!(
+        opened(observed),
+        @r#"configuration: backend "candle" has no record of where attention goes; leave that out, or use the backend "cpu""#
+    );
 }
 
 #[test]
@@ -90,7 +117,10 @@ fn devices_that_are_not_there() {
         assert_eq!(unsupported, error.to_string());
         unsupported
     };
-    insta::assert_snapshot!(device("npu"));
+    insta::assert_snapshot!(
+        device("npu"),
+        @r#"backend "candle": there is no device "npu": known are cpu, cuda:N, metal:N"#
+    );
 }
 
 #[test]
@@ -102,8 +132,17 @@ fn weights_that_cannot_be_trained() {
         WeightId(index as u32)
     };
     let mut trained = |id| weights.make_trainable(id).unwrap_err().to_string();
-    insta::assert_snapshot!(trained(place("output.weight")));
-    insta::assert_snapshot!(trained(place("table.weight")));
+    insta::assert_snapshot!(
+        trained(place("output.weight")),
+        @r#"backend "candle": weight 1 is not one of floats on the device"#
+    );
+    insta::assert_snapshot!(
+        trained(place("table.weight")),
+        @r#"backend "candle": weight 0 is not one of floats on the device"#
+    );
     let none = DeviceWeights::from_tensors(&model.graph, Vec::new()).unwrap_err();
-    insta::assert_snapshot!(none.to_string());
+    insta::assert_snapshot!(
+        none.to_string(),
+        @r#"backend "candle": 0 tensors are given, the graph has 2 weights"#
+    );
 }

@@ -37,9 +37,8 @@ fn auto_keeps_the_cpu_backend() {
 fn what_it_has_not_is_refused_in_one_line() {
     let Some(model) = shared("models/stories260k/hf") else { return };
     let model = model.to_str().unwrap();
-    let refused = |more: &[&str]| {
-        refusal(&generate(model, &[&["--backend", "candle"], more].concat()), 1)
-    };
+    let refused =
+        |more: &[&str]| refusal(&generate(model, &[&["--backend", "candle"], more].concat()), 1);
     let line = refused(&["--cache-type-k", "q8_0"]);
     assert!(line.contains("no cached keys in q8_0 (but in f32 or f16)"), "{line}");
     let line = refusal(&generate(model, &["--backend", "candle/tpu:0"]), 1);

@@ -109,17 +109,15 @@ impl KeptSequence {
     /// Keys and values of the first `len` tokens where they lie.
     pub fn seen(&self, slot: usize, len: usize) -> Result<[Option<Tensor>; 2]> {
         let [keys, values] = &self.slots[slot];
-        let first = |block: &Option<Arc<Block>>| {
-            block.as_ref().map(|block| block.first(len)).transpose()
-        };
+        let first =
+            |block: &Option<Arc<Block>>| block.as_ref().map(|block| block.first(len)).transpose();
         Ok([first(keys)?, first(values)?])
     }
 
     /// Which sides of a slot lie on the host.
     pub fn moved(&self, slot: usize) -> [bool; 2] {
-        let moved = |block: &Option<Arc<Block>>| {
-            block.as_ref().is_some_and(|block| !block.resident())
-        };
+        let moved =
+            |block: &Option<Arc<Block>>| block.as_ref().is_some_and(|block| !block.resident());
         let [keys, values] = &self.slots[slot];
         [moved(keys), moved(values)]
     }

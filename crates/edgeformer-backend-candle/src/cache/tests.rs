@@ -18,14 +18,29 @@ const CONTEXT: usize = 40;
 #[derive(Debug, Clone)]
 enum Change {
     /// Rows behind the end of a sequence.
-    Append { sequence: usize, rows: usize },
+    Append {
+        sequence: usize,
+        rows: usize,
+    },
     /// Rows that a failed step leaves behind the end.
-    Spoil { sequence: usize, rows: usize },
-    Fork { sequence: usize },
-    Truncate { sequence: usize, keep: usize },
-    Remove { sequence: usize },
+    Spoil {
+        sequence: usize,
+        rows: usize,
+    },
+    Fork {
+        sequence: usize,
+    },
+    Truncate {
+        sequence: usize,
+        keep: usize,
+    },
+    Remove {
+        sequence: usize,
+    },
     /// Out, and back into a new sequence.
-    Copy { sequence: usize },
+    Copy {
+        sequence: usize,
+    },
 }
 
 fn change() -> impl Strategy<Value = Change> {

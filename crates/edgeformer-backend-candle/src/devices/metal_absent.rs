@@ -1,13 +1,7 @@
 use super::Kind;
 
-pub(super) const KIND: Kind = Kind {
-    prefix: "metal",
-    feature: "metal",
-    score: 0,
-    description: "",
-    open: None,
-    most: 0,
-};
+pub(super) const KIND: Kind =
+    Kind { prefix: "metal", feature: "metal", score: 0, description: "", open: None, most: 0 };
 
 #[cfg(test)]
 mod tests {

@@ -72,11 +72,10 @@ pub(crate) fn open(id: &str) -> Result<candle_core::Device> {
             kind.feature
         )));
     };
-    let number = number
-        .parse()
-        .ok()
-        .filter(|&number| number < kind.most)
-        .ok_or_else(|| problem(format!("device {id:?}: {number:?} is no number of a device")))?;
+    let number =
+        number.parse().ok().filter(|&number| number < kind.most).ok_or_else(|| {
+            problem(format!("device {id:?}: {number:?} is no number of a device"))
+        })?;
     open(number)
         .map_err(|error| problem(format!("device {id:?} does not open: {}", first_line(&error))))
 }

@@ -52,9 +52,9 @@ impl Evaluator<'_, '_> {
                 None => (keys, values),
                 Some(slot) => {
                     let seen = self.past.extend(slot, sequence, keys, Some(values))?;
-                    let values = seen.values.ok_or_else(|| {
-                        crate::error::problem("the cache of keys has no values")
-                    })?;
+                    let values = seen
+                        .values
+                        .ok_or_else(|| crate::error::problem("the cache of keys has no values"))?;
                     (seen.keys, values)
                 }
             };

@@ -47,12 +47,14 @@ pub(crate) fn evaluate(call: &Call<'_>, past: &mut dyn Past) -> Result<Option<Te
 fn narrow(call: &Call<'_>, values: &mut [Option<Rows>]) -> Result<()> {
     let kind = |index: usize| call.graph.values[index].rows;
     let wanted_kind = kind(call.graph.output.value.index());
-    let full = |kind: RowKind, rows: &Rows| match kind {
+    let full = |kind: RowKind, rows: &Rows| {
+        match kind {
         RowKind::Token => rows.at.spans().iter().zip(call.inputs).all(|(span, input)| {
             matches!(input, edgeformer_core::Input::Tokens(tokens) if tokens.len() == span.1)
         }),
         RowKind::Patch(count) => rows.at.spans().iter().all(|span| span.1 == count),
         RowKind::Sequence => rows.at.spans().iter().all(|span| span.1 == 1),
+    }
     };
     for (index, value) in values.iter_mut().enumerate() {
         let Some(rows) = value.as_mut() else { continue };

@@ -80,12 +80,7 @@ impl Evaluator<'_, '_> {
 
 /// Whether queries go to the latents' space rather than latents to that of the heads: what takes
 /// fewer multiplications for so many queries of so many tokens, unless a form is asked for.
-fn absorbs(
-    attention: &LatentAttention,
-    form: LatentForm,
-    queries: usize,
-    tokens: usize,
-) -> bool {
+fn absorbs(attention: &LatentAttention, form: LatentForm, queries: usize, tokens: usize) -> bool {
     let &LatentAttention { rank, nope_dim, rope_dim, value_dim, .. } = attention;
     match form {
         LatentForm::Absorbed => true,

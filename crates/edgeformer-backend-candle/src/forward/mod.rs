@@ -82,7 +82,13 @@ pub(crate) trait Past {
 struct NoPast;
 
 impl Past for NoPast {
-    fn extend(&mut self, _: CacheSlot, _: usize, keys: Tensor, values: Option<Tensor>) -> Result<Seen> {
+    fn extend(
+        &mut self,
+        _: CacheSlot,
+        _: usize,
+        keys: Tensor,
+        values: Option<Tensor>,
+    ) -> Result<Seen> {
         Ok(Seen { keys: keys.contiguous()?, values: values.map(|v| v.contiguous()).transpose()? })
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use candle_core::{D, Tensor};
-use edgeformer_core::graph::{Op, Rope, RopeLayout};
 use edgeformer_core::Graph;
+use edgeformer_core::graph::{Op, Rope, RopeLayout};
 
 use super::evaluate::Evaluator;
 use super::places::{Places, Rows};

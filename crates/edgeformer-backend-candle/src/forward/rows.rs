@@ -64,7 +64,8 @@ pub(super) fn pool(pool: Pool, x: &Rows) -> Result<Rows> {
             Pool::Mean => rows.mean_keepdim(0)?,
             Pool::Class => rows.narrow(0, 0, 1)?,
             Pool::Last => rows.narrow(0, last, 1)?,
-            Pool::Max => rows.max_keepdim(0)?,
+            // Candle's maximum gives its gradient to each of several equal rows: this picks one.
+            Pool::Max => rows.contiguous()?.gather(&rows.argmax_keepdim(0)?, 0)?,
         });
     }
     let at = Places::new(x.at.spans().iter().map(|_| (0, 1)));

@@ -78,7 +78,8 @@ fn stored_wide(options: &SessionOptions) -> bool {
 /// The part of a matrix of half floats that is widened at a time.
 fn widened(model: &Model, options: &SessionOptions) -> u64 {
     let has_halves = model.weights.iter().any(|(_, weight)| {
-        weight.shape().len() > 1 && weight.parts().iter().any(|part| part.format().block_bytes() == 2)
+        weight.shape().len() > 1
+            && weight.parts().iter().any(|part| part.format().block_bytes() == 2)
     });
     if has_halves && options.chunk > 1 { F32 * WIDENED as u64 } else { 0 }
 }

@@ -70,8 +70,10 @@ fn rows(session: &mut CandleSession) -> Vec<f32> {
     let mut feed = |session: &mut CandleSession, spans: &[(SequenceId, &[u32])]| {
         let spans: Vec<_> = spans
             .iter()
-            .map(|&(sequence, tokens)| {
-                Span { sequence, input: Input::Tokens(tokens), want: Want::All }
+            .map(|&(sequence, tokens)| Span {
+                sequence,
+                input: Input::Tokens(tokens),
+                want: Want::All,
             })
             .collect();
         session.run(&Step { spans: &spans }, &mut outputs).unwrap();

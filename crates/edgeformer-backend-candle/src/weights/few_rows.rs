@@ -35,9 +35,11 @@ impl CustomOp2 for FewRows {
         };
         let x = &x.as_slice::<f32>()?[from..to];
         let sums = match matrix {
-            CpuStorage::F16(values) => products(x, &values[start..end], cols, |from: &[f16], to| {
-                from.convert_to_f32_slice(to);
-            }),
+            CpuStorage::F16(values) => {
+                products(x, &values[start..end], cols, |from: &[f16], to| {
+                    from.convert_to_f32_slice(to);
+                })
+            }
             CpuStorage::BF16(values) => {
                 products(x, &values[start..end], cols, |from: &[bf16], to| {
                     from.convert_to_f32_slice(to);

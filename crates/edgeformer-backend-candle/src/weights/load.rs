@@ -133,12 +133,7 @@ fn experts(weight: &Weight, device: &Device) -> Result<Vec<Matrix>> {
     Ok(matrices)
 }
 
-fn matrix(
-    format: Format,
-    bytes: &[&[u8]],
-    shape: [usize; 2],
-    device: &Device,
-) -> Result<Matrix> {
+fn matrix(format: Format, bytes: &[&[u8]], shape: [usize; 2], device: &Device) -> Result<Matrix> {
     match format::quantized(format) {
         Some(dtype) => {
             let words = aligned(bytes);

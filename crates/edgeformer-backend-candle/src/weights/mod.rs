@@ -65,7 +65,9 @@ impl DeviceWeights {
     pub fn from_tensors(graph: &Graph, tensors: Vec<Tensor>) -> edgeformer_core::Result<Self> {
         let Some(first) = tensors.first().filter(|_| tensors.len() == graph.weights.len()) else {
             let (found, needed) = (tensors.len(), graph.weights.len());
-            return Err(problem(format!("{found} tensors are given, the graph has {needed} weights")));
+            return Err(problem(format!(
+                "{found} tensors are given, the graph has {needed} weights"
+            )));
         };
         let (device, dtype) = (first.device().clone(), first.dtype());
         for (info, tensor) in graph.weights.iter().zip(&tensors) {

@@ -1,5 +1,5 @@
-use edgeformer_core::graph::{LatentUp, Op, WeightId};
 use edgeformer_core::Graph;
+use edgeformer_core::graph::{LatentUp, Op, WeightId};
 
 /// What a graph does with a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -82,7 +82,8 @@ mod tests {
             for view in views {
                 let found = widen(&view, DType::F32).unwrap();
                 let expected = view.to_dtype(DType::F32).unwrap();
-                let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let flat =
+                    |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 assert_eq!(found.dims(), expected.dims());
                 assert_eq!(flat(&found), flat(&expected));
             }

@@ -1,11 +1,11 @@
 //! The smallest graphs that have an op.
 
+use edgeformer_core::Result;
 use edgeformer_core::graph::{
     Activation, Attention, CacheSlot, ExpertGroups, Experts, Graph, GraphBuilder, GraphInput,
     LatentAttention, LatentUp, Mask, Norm, NormKind, Op, OutputKind, Pool, Rope, RopeLayout,
     RopeScaling, Scoring, Unfold, Value,
 };
-use edgeformer_core::Result;
 
 const VOCABULARY: usize = 5;
 const WIDTH: usize = 8;

@@ -122,9 +122,25 @@ fn no_op_is_left_out() {
     };
     graphs.iter().flat_map(|graph| &graph.nodes).for_each(|node| names(&node.op));
     for name in [
-        "embed", "position", "add_row", "unfold", "prepend", "linear", "split", "concat", "norm",
-        "rope", "attention", "latent_attention", "activation", "multiply", "add", "scale",
-        "soft_cap", "experts", "pool",
+        "embed",
+        "position",
+        "add_row",
+        "unfold",
+        "prepend",
+        "linear",
+        "split",
+        "concat",
+        "norm",
+        "rope",
+        "attention",
+        "latent_attention",
+        "activation",
+        "multiply",
+        "add",
+        "scale",
+        "soft_cap",
+        "experts",
+        "pool",
     ] {
         assert!(tested(name), "no graph has the op {name}");
     }
