@@ -3,7 +3,7 @@ use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Error, Weight};
 
 use super::{DeviceWeights, Form, widen};
-use crate::error::{Result, problem};
+use crate::error::Result;
 
 impl DeviceWeights {
     /// The rows of a table, `[tokens, width]`. Of a table of floats on the device they are picked
@@ -24,7 +24,7 @@ impl DeviceWeights {
                 let rows = Tensor::from_vec(values, (tokens.len(), width), &self.device)?;
                 Ok(rows.to_dtype(self.dtype)?)
             }
-            (_, None) => Err(problem(format!("weight {} is no table", id.0)).into()),
+            (_, None) => Err(self.misplaced(id)),
         }
     }
 }

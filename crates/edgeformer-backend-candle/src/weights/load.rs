@@ -16,7 +16,7 @@ pub(super) fn all(model: &Model, device: &Device) -> edgeformer_core::Result<Vec
     let mut loaded = Vec::with_capacity(uses.len());
     for (info, usage) in model.graph.weights.iter().zip(uses) {
         let weight = model.weights.get(&info.name)?;
-        let made = one(weight, usage, device)?;
+        let made = one(&info.name, weight, usage, device)?;
         if made.table.is_none() {
             weight.parts().iter().for_each(|part| model.weights.release(part.bytes()));
         }
@@ -77,7 +77,7 @@ fn place(weight: &Weight, usage: Usage) -> Place {
     }
 }
 
-fn one(weight: &Weight, usage: Usage, device: &Device) -> Result<DeviceWeight> {
+fn one(name: &str, weight: &Weight, usage: Usage, device: &Device) -> Result<DeviceWeight> {
     let form = match place(weight, usage) {
         Place::Host => Form::Host,
         Place::Dense(dtype) => Form::Dense(dense(weight, dtype, device)?),
@@ -85,11 +85,11 @@ fn one(weight: &Weight, usage: Usage, device: &Device) -> Result<DeviceWeight> {
         Place::Matrices => Form::Matrices(experts(weight, device)?),
     };
     let table = usage.table && !matches!(form, Form::Dense(_));
-    Ok(DeviceWeight { form, table: table.then(|| weight.clone()) })
+    Ok(DeviceWeight { name: name.to_owned(), form, table: table.then(|| weight.clone()) })
 }
 
 /// All values in the weight's shape.
-fn dense(weight: &Weight, dtype: DType, device: &Device) -> Result<Tensor> {
+pub(super) fn dense(weight: &Weight, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = weight.shape();
     Ok(match dtype {
         DType::F16 => Tensor::from_vec(halves(weight, half::f16::from_le_bytes), shape, device)?,

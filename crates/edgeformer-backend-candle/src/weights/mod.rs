@@ -13,6 +13,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Error, Graph, Model, Weight};
 
+use crate::CandleError;
 use crate::error::{Result, problem};
 pub(crate) use load::planned_bytes;
 pub(crate) use matrix::{Matrix, WIDENED};
@@ -29,6 +30,7 @@ pub struct DeviceWeights {
 
 #[derive(Debug)]
 struct DeviceWeight {
+    name: String,
     form: Form,
     /// Of a table that is looked up: its rows as the file holds them.
     table: Option<Weight>,
@@ -84,23 +86,31 @@ impl DeviceWeights {
                 return Err(Error::Weight { name: info.name.clone(), problem });
             }
         }
-        let dense = |tensor| DeviceWeight { form: Form::Dense(tensor), table: None };
-        Ok(Self { weights: tensors.into_iter().map(dense).collect(), device, dtype })
+        let named = graph.weights.iter().map(|info| info.name.clone()).zip(tensors);
+        let dense = |(name, tensor)| DeviceWeight { name, form: Form::Dense(tensor), table: None };
+        Ok(Self { weights: named.map(dense).collect(), device, dtype })
     }
 
-    /// Replaces a float weight with a variable of its values and returns it: it gets gradients.
+    /// Replaces a weight of floats with a variable of its values and returns it: it gets gradients.
     ///
     /// # Errors
-    /// If there is no such weight, it is quantized, or it is only looked up on the host.
+    /// If there is no such weight, or it stays in a quantized format.
     pub fn make_trainable(&mut self, id: WeightId) -> edgeformer_core::Result<Var> {
-        let dtype = self.dtype;
-        let weight = self.weights.get_mut(id.index()).map(|weight| &mut weight.form);
-        let Some(Form::Dense(tensor)) = weight else {
-            return Err(problem(format!("weight {} is not one of floats on the device", id.0)));
+        let (dtype, device) = (self.dtype, self.device.clone());
+        let Some(weight) = self.weights.get_mut(id.index()) else {
+            return Err(problem(format!("there is no weight {}", id.0)));
+        };
+        let tensor = match (&weight.form, &weight.table) {
+            (Form::Dense(tensor), _) => tensor.clone(),
+            (Form::Host, Some(table)) => load::dense(table, dtype, &device)?,
+            _ => {
+                let problem = "is quantized: only floats can be trained".into();
+                return Err(Error::Weight { name: weight.name.clone(), problem });
+            }
         };
         let made = tensor.to_dtype(dtype).and_then(|wide| Var::from_tensor(&wide));
-        let variable = made.map_err(crate::CandleError::from)?;
-        *tensor = variable.as_tensor().clone();
+        let variable = made.map_err(CandleError::from)?;
+        weight.form = Form::Dense(variable.as_tensor().clone());
         Ok(variable)
     }
 
@@ -118,7 +128,7 @@ impl DeviceWeights {
     pub(crate) fn dense(&self, id: WeightId) -> Result<Tensor> {
         match &self.weights[id.index()].form {
             Form::Dense(tensor) => Ok(widen(tensor, self.dtype)?),
-            _ => Err(problem(format!("weight {} is not whole on the device", id.0)).into()),
+            _ => Err(self.misplaced(id)),
         }
     }
 
@@ -133,7 +143,7 @@ impl DeviceWeights {
                     several => Tensor::cat(several, 1)?,
                 })
             }
-            Form::Host => Err(problem(format!("weight {} is not on the device", id.0)).into()),
+            Form::Host => Err(self.misplaced(id)),
         }
     }
 
@@ -142,7 +152,14 @@ impl DeviceWeights {
         match &self.weights[id.index()].form {
             Form::Dense(tensor) => Ok(Matrix::Float(tensor.get(index)?)),
             Form::Matrices(parts) => Ok(parts[index].clone()),
-            Form::Host => Err(problem(format!("weight {} is not on the device", id.0)).into()),
+            Form::Host => Err(self.misplaced(id)),
         }
+    }
+
+    /// A weight that was loaded for another use than that which it is put to.
+    fn misplaced(&self, id: WeightId) -> CandleError {
+        let name = self.weights[id.index()].name.clone();
+        let problem = "does not lie on the device as this op needs it".into();
+        Error::Weight { name, problem }.into()
     }
 }
