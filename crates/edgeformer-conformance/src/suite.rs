@@ -84,7 +84,8 @@ pub enum Verdict {
 }
 
 impl Known {
-    fn covers(&self, case: &str) -> bool {
+    /// Whether it is about that case.
+    pub fn covers(&self, case: &str) -> bool {
         match self.cases.strip_suffix('*') {
             Some(prefix) => case.starts_with(prefix),
             None => case == self.cases,

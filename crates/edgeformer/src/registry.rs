@@ -11,6 +11,8 @@ type Make = fn(&EngineOptions) -> Result<Arc<dyn Backend>>;
 const BACKENDS: &[Make] = &[
     #[cfg(feature = "cpu")]
     cpu,
+    #[cfg(feature = "candle")]
+    candle,
 ];
 
 /// A registry of the backends that are compiled in, then those of plugins.
@@ -31,4 +33,9 @@ pub fn builtin(options: &EngineOptions) -> Result<Registry> {
 fn cpu(options: &EngineOptions) -> Result<Arc<dyn Backend>> {
     let options = edgeformer_backend_cpu::CpuOptions { isa: options.isa.clone() };
     Ok(Arc::new(edgeformer_backend_cpu::CpuBackend::new(&options)?))
+}
+
+#[cfg(feature = "candle")]
+fn candle(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    Ok(Arc::new(edgeformer_backend_candle::CandleBackend))
 }

@@ -6,9 +6,10 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
+    ("edgeformer-backend-candle", &["edgeformer-core", "edgeformer-sequences"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer-plugin", &["edgeformer-core"]),
@@ -19,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         &[
             "edgeformer-core",
             "edgeformer-models",
+            "edgeformer-backend-candle",
             "edgeformer-backend-cpu",
             "edgeformer-plugin",
             "edgeformer-quantize",
