@@ -18,6 +18,7 @@
 
 mod backend;
 mod error;
+mod file;
 mod onnx;
 mod options;
 mod program;
@@ -26,4 +27,5 @@ mod session;
 mod translate;
 
 pub use backend::OnnxBackend;
+pub use file::{ExportSummary, check, export};
 pub use options::{ExecutionProvider, OnnxOptions};

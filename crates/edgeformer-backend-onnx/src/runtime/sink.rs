@@ -1,7 +1,6 @@
 //! An [`OnnxGraph`] becomes a session, by the model editor: no protobuf is written or read.
 
 use std::ffi::CString;
-use std::sync::Arc;
 
 use ort::AsPointer;
 use ort::editor::{Graph, Model, Node as OrtNode, Opset};
@@ -140,6 +139,3 @@ fn add(graph: &mut Graph, name: &str, value: Value, external: bool) -> Result<()
     value.into_raw();
     Ok(())
 }
-
-/// Kept with a session: memory that it borrows.
-pub(super) type Borrowed = Arc<[Data]>;

@@ -37,7 +37,7 @@ impl Translator<'_> {
             ("kv_num_heads", int(kv_heads)),
             ("scale", Attribute::Float(scale)),
         ];
-        // The operator counts the tokens before the query's own.
+        // As ours, the query's own token included.
         attributes.extend(window.map(|window| ("local_window_size", int(window))));
         attributes.extend(soft_cap.map(|cap| ("softcap", Attribute::Float(cap))));
         let out = format!("/{}/attention", self.b.scope);
@@ -97,6 +97,6 @@ impl Translator<'_> {
 /// Whether the contributed operator computes exactly this.
 fn is_grouped_query(attention: &Attention, window: Option<usize>) -> bool {
     let &Attention { key_dim, value_dim, scale, .. } = attention;
-    // It takes a scale of zero for none, and a window of one for none.
+    // It takes a scale of zero for none. Its kernels differ in what a window of one is.
     key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window != Some(1)
 }
