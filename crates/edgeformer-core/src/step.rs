@@ -54,6 +54,30 @@ impl Outputs {
     /// Empties the outputs and makes room for `counts` rows a span, each `width` wide; the new
     /// rows are zero. Called by backends at the start of a step. Allocates only to grow.
     pub fn reset(&mut self, width: usize, counts: impl IntoIterator<Item = usize>) {
+        let total = self.count(width, counts);
+        self.data.clear();
+        self.data.resize(total * width, 0.0);
+    }
+
+    /// Holds the same rows as those given, `counts` a span, each `width` wide, one behind the
+    /// other. Allocates only to grow.
+    ///
+    /// # Panics
+    /// If there are not as many values as the counts say.
+    pub fn copy_from(
+        &mut self,
+        width: usize,
+        counts: impl IntoIterator<Item = usize>,
+        rows: &[f32],
+    ) {
+        let total = self.count(width, counts);
+        assert_eq!(rows.len(), total * width, "values of {total} rows, each {width} wide");
+        self.data.clear();
+        self.data.extend_from_slice(rows);
+    }
+
+    /// Takes the counts down; how many rows that are.
+    fn count(&mut self, width: usize, counts: impl IntoIterator<Item = usize>) -> usize {
         self.width = width;
         self.starts.clear();
         self.starts.push(0);
@@ -62,8 +86,7 @@ impl Outputs {
             total += count;
             self.starts.push(total);
         }
-        self.data.clear();
-        self.data.resize(total * width, 0.0);
+        total
     }
 
     /// Columns of a row: the vocabulary for logits, the hidden width for encoders.

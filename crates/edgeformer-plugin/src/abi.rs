@@ -174,14 +174,15 @@ pub struct SpanView {
 pub struct OutputsView {
     /// Handed to the function.
     pub state: *mut c_void,
-    /// Makes room for `counts[i]` rows of span `i`, each `width` wide, and says where: all rows one
-    /// behind the other. Called once, before the step is done.
-    pub reset: unsafe extern "C" fn(
+    /// Takes `counts[i]` rows of span `i`, each `width` wide, all one behind the other from `rows`
+    /// on. Called once, before the step is done.
+    pub take: unsafe extern "C" fn(
         state: *mut c_void,
         width: usize,
         counts: *const usize,
         spans: usize,
-    ) -> *mut f32,
+        rows: *const f32,
+    ),
 }
 
 /// A function that answers with nothing but its reply.

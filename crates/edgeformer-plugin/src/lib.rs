@@ -9,12 +9,13 @@
 //! - [`abi`]: what both sides agree on
 //! - [`export`]: from a `Backend` to the table
 //! - [`host`]: from a library to a `Backend`
-//! - `wire`: errors as JSON
+//! - `wire`: errors as JSON; `lent`: lists that one side lends the other
 
 pub mod abi;
 pub mod export;
 #[cfg(feature = "host")]
 pub mod host;
+mod lent;
 mod wire;
 
 pub use edgeformer_core;

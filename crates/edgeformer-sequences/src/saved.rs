@@ -112,7 +112,12 @@ pub(crate) fn read(
         ));
     }
     let limit = if form.slots.is_empty() { 0 } else { context };
-    let len = from.at_most(limit, "tokens")?;
+    let len = from.number()?;
+    let len = usize::try_from(len).ok().filter(|&len| len <= limit).ok_or_else(|| {
+        refused(format!(
+            "it holds {len} tokens, the session was opened for {limit}: raise the context length"
+        ))
+    })?;
     let mut slots = Vec::with_capacity(form.slots.len());
     for plan in &form.slots {
         slots.push(read_slot(form, plan, len, &mut from)?);

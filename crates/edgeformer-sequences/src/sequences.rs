@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use edgeformer_core::graph::SlotPlan;
@@ -25,7 +25,8 @@ pub struct Sequences<K> {
 
 struct Sequence<K> {
     len: usize,
-    /// The same for forks that have not parted: what they hold counts once.
+    /// The same for forks that have not parted, that is, whose tokens are those of the longest:
+    /// what they hold counts once.
     content: u64,
     kept: K,
 }
@@ -109,16 +110,18 @@ impl<K: Kept> Sequences<K> {
     }
 
     fn check_room(&self, work: &[Work]) -> Result<()> {
-        let grown = |seq: SequenceId| work.iter().find(|work| work.sequence == seq);
         let mut held = 0;
-        let mut counted = BTreeSet::new();
+        let mut shared: BTreeMap<u64, usize> = BTreeMap::new();
         for (&seq, sequence) in &self.live {
-            held += match grown(seq) {
-                Some(work) => sequence.len + work.tokens,
-                None if counted.insert(sequence.content) => sequence.len,
-                None => 0,
-            };
+            match work.iter().find(|work| work.sequence == seq) {
+                Some(work) => held += sequence.len + work.tokens,
+                None => {
+                    let longest = shared.entry(sequence.content).or_default();
+                    *longest = sequence.len.max(*longest);
+                }
+            }
         }
+        held += shared.values().sum::<usize>();
         let fed: usize = work.iter().map(|work| work.tokens).sum();
         match held <= self.room() {
             true => Ok(()),
@@ -160,14 +163,12 @@ impl<K: Kept> KvCache for Sequences<K> {
     }
 
     fn truncate(&mut self, seq: SequenceId, len: usize) -> Result<()> {
-        let content = self.next_content();
         let sequence = self.live.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?;
         if len >= sequence.len {
             return Ok(());
         }
         sequence.kept.truncate(len)?;
         sequence.len = len;
-        sequence.content = content;
         Ok(())
     }
 

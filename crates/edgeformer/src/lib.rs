@@ -27,7 +27,7 @@
 //! # }
 //! # Ok::<(), edgeformer::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod budget;
 mod embed;
@@ -37,6 +37,7 @@ mod hash;
 mod options;
 mod packed;
 mod plan;
+mod plugins;
 mod registry;
 mod source;
 mod system;
@@ -74,6 +75,7 @@ pub use error::{Error, Result};
 pub use options::{EngineOptions, usual_chunk};
 pub use packed::{FoundPacked, Packed, PackedWeights, pack, verify_packed};
 pub use plan::Plan;
+pub use plugins::PluginOptions;
 pub use registry::builtin as builtin_backends;
 pub use source::ModelSource;
 pub use system::{available_cores, available_memory, peak_resident_bytes};

@@ -9,7 +9,7 @@ use edgeformer_core::{
 
 use crate::tuning::Choices;
 use crate::window_tuning::WindowFile;
-use crate::{Guesses, PackedWeights, Result, Speculation};
+use crate::{Guesses, PackedWeights, PluginOptions, Result, Speculation};
 
 /// Context of a session that nobody chose one for, if the model allows as much.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -28,6 +28,8 @@ pub fn usual_chunk(graph: &Graph) -> usize {
 pub struct EngineOptions {
     /// Which backend runs the model.
     pub backend: Selection,
+    /// Where more backends come from.
+    pub plugins: PluginOptions,
     /// Threads that compute; `None` lets the backend choose.
     pub threads: Option<usize>,
     /// Threads that read prompts; `None` is as many as [`threads`](Self::threads).
@@ -113,6 +115,7 @@ impl From<&Config> for EngineOptions {
         };
         Self {
             backend,
+            plugins: PluginOptions::from(config),
             threads: config.threads,
             threads_batch: config.threads_batch,
             isa: config.isa.clone(),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use edgeformer_core::{Backend, Registry};
 
+use crate::plugins::load_plugins;
 use crate::{EngineOptions, Result};
 
 type Make = fn(&EngineOptions) -> Result<Arc<dyn Backend>>;
@@ -12,15 +13,17 @@ const BACKENDS: &[Make] = &[
     cpu,
 ];
 
-/// A registry of the backends that are compiled in.
+/// A registry of the backends that are compiled in, then those of plugins.
 ///
 /// # Errors
-/// If an option names something the backend does not know, for example an instruction set.
+/// If an option names something the backend does not know, for example an instruction set, or a
+/// plugin cannot be loaded: nothing is registered then.
 pub fn builtin(options: &EngineOptions) -> Result<Registry> {
     let mut registry = Registry::default();
     for make in BACKENDS {
         registry.register(make(options)?);
     }
+    load_plugins(&mut registry, &options.plugins)?;
     Ok(registry)
 }
 

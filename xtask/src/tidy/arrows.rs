@@ -6,16 +6,23 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer-plugin", &["edgeformer-core"]),
     ("edgeformer-quantize", &["edgeformer-core", "edgeformer-models"]),
+    ("edgeformer-sequences", &["edgeformer-core"]),
     (
         "edgeformer",
-        &["edgeformer-core", "edgeformer-models", "edgeformer-backend-cpu", "edgeformer-quantize"],
+        &[
+            "edgeformer-core",
+            "edgeformer-models",
+            "edgeformer-backend-cpu",
+            "edgeformer-plugin",
+            "edgeformer-quantize",
+        ],
     ),
     (
         "edgeformer-bench",

@@ -11,6 +11,10 @@ use crate::{Error, Result};
 /// settings file itself, `EDGEFORMER_SHARED` is where tests find reference data.
 const OTHER_VARIABLES: [&str; 2] = ["config", "shared"];
 
+/// Settings that name code to run. A file in the working directory may be anybody's, so they come
+/// from the command line and the environment alone.
+const NOT_IN_FILES: [&str; 2] = ["plugin", "plugin_dir"];
+
 /// Where settings come from besides the defaults, weakest first.
 #[derive(Debug, Default)]
 pub struct Sources<'a, T> {
@@ -45,6 +49,7 @@ impl Config {
             None if Path::new(FILE_NAME).is_file() => figment.merge(Toml::file_exact(FILE_NAME)),
             None => figment,
         };
+        check_file(&figment)?;
         if sources.environment {
             figment = figment.merge(Env::prefixed(ENV_PREFIX).ignore(&OTHER_VARIABLES));
         }
@@ -55,6 +60,20 @@ impl Config {
         config.check()?;
         Ok(config)
     }
+}
+
+/// Whether the file, if one was merged, says only what a file may.
+fn check_file(figment: &Figment) -> Result<()> {
+    for key in NOT_IN_FILES {
+        let source = figment.find_metadata(key).and_then(|metadata| metadata.source.as_ref());
+        if let Some(figment::Source::File(file)) = source {
+            return Err(Error::Config(format!(
+                "{}: {key} names code to run, which a settings file may not: use --plugin or EDGEFORMER_PLUGIN_DIR",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// One line: where, what, and the nearest name for an unknown key.

@@ -21,6 +21,12 @@ pub struct Config {
     pub profile: bool,
     /// Folder of what is measured once; none is the user's cache folder.
     pub cache: Option<PathBuf>,
+    /// Shared libraries with more backends, by their absolute paths. No settings file may say this.
+    pub plugin: Vec<PathBuf>,
+    /// SHA-256 digests, in hexadecimal: with any, a plugin must have one of them.
+    pub plugin_digest: Vec<String>,
+    /// An absolute folder, all libraries of which are plugins. No settings file may say this.
+    pub plugin_dir: Option<PathBuf>,
     /// Instruction set of the CPU backend; none is the best one found.
     pub isa: Option<String>,
     /// Whether weights are used as the file holds them: slower, and nothing is packed at start.
@@ -117,6 +123,9 @@ impl Default for Config {
         Self {
             model: None,
             backend: "auto".into(),
+            plugin: Vec::new(),
+            plugin_digest: Vec::new(),
+            plugin_dir: None,
             threads: None,
             threads_batch: None,
             profile: true,

@@ -53,6 +53,23 @@ fn unknown_keys_are_refused_with_the_nearest() {
 
 #[test]
 #[allow(clippy::result_large_err, reason = "figment's test jail asks for its own error")]
+fn a_file_names_no_code_to_run() {
+    Jail::expect_with(|jail| {
+        for line in ["plugin = [\"/tmp/libx.so\"]", "plugin_dir = \"/tmp\""] {
+            jail.create_file(FILE_NAME, line)?;
+            let error = load(Overrides::new()).unwrap_err().to_string();
+            assert!(error.contains("names code to run") && error.contains(FILE_NAME), "{error}");
+        }
+        jail.create_file(FILE_NAME, "")?;
+        jail.set_env("EDGEFORMER_PLUGIN_DIR", "/opt/plugins");
+        let config = load(Overrides::new()).unwrap();
+        assert_eq!(config.plugin_dir, Some("/opt/plugins".into()));
+        Ok(())
+    });
+}
+
+#[test]
+#[allow(clippy::result_large_err, reason = "figment's test jail asks for its own error")]
 fn values_out_of_range_are_refused() {
     Jail::expect_with(|jail| {
         for (key, value) in [("top_p", 1.5), ("temperature", -1.0), ("repeat_penalty", 0.0)] {

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use edgeformer_core::{KvCache, Result, SequenceId};
 
 use super::call::{answer, done, json, put};
-use super::model::list;
 use super::session::opened;
 use crate::abi::{Handle, Reader, Slice, Status, Writer};
+use crate::lent::list;
 
 /// # Safety
 /// As for [`opened`].

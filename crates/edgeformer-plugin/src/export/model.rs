@@ -8,6 +8,7 @@ use edgeformer_core::{Backing, Error, FileStamp, Format, Model, Result, Tensor, 
 
 use super::call::parsed;
 use crate::abi::{Keep, ModelView, Slice, TensorView, WeightView};
+use crate::lent::list;
 
 /// The loan of all weights: over when nobody holds it any more.
 struct Loan(Keep);
@@ -112,18 +113,6 @@ unsafe fn tensor(view: &TensorView, loan: &Arc<Loan>) -> Result<Tensor> {
     let bytes = unsafe { view.bytes.bytes() };
     let lent = Lent { bytes, _loan: loan.clone() };
     Tensor::new(format, shape, Bytes::from_owner(lent))
-}
-
-/// A list that is lent for the call.
-///
-/// # Safety
-/// `first` must point to `count` values that stay as they are for `'a`.
-pub unsafe fn list<'a, T>(first: *const T, count: usize) -> &'a [T] {
-    if count == 0 {
-        return &[];
-    }
-    // SAFETY: the caller promises it.
-    unsafe { std::slice::from_raw_parts(first, count) }
 }
 
 /// A handle that is none.

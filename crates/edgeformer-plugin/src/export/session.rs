@@ -5,8 +5,9 @@ use std::ffi::c_void;
 use edgeformer_core::{Error, Input, Outputs, Result, SequenceId, Session, Span, Step, Want};
 
 use super::call::{self, done, put};
-use super::model::{list, no_handle};
+use super::model::no_handle;
 use crate::abi::{Handle, OutputsView, SpanView, Status, Writer};
+use crate::lent::list;
 
 /// A session with what is reused from step to step.
 pub struct Opened {
@@ -58,21 +59,15 @@ pub unsafe extern "C" fn run(
 }
 
 impl Opened {
-    /// Copies the rows to where the host wants them.
+    /// Shows the host the rows, for it to copy.
     fn hand_over(&mut self, spans: usize, to: OutputsView) {
         self.counts.clear();
         self.counts.extend((0..spans).map(|span| self.outputs.span(span).len()));
         let (width, counts) = (self.outputs.width(), self.counts.as_ptr());
-        let rows = self.outputs.rows();
-        let values = rows.data();
-        // SAFETY: the host gave the function with its state, for this call, and `counts` has a
-        // count for every span.
-        let room = unsafe { (to.reset)(to.state, width, counts, spans) };
-        if values.is_empty() {
-            return;
-        }
-        // SAFETY: the host made room for as many rows as were counted: those of `values`.
-        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), room, values.len()) };
+        let rows = self.outputs.rows().data().as_ptr();
+        // SAFETY: the host gave the function with its state, for this call; `counts` has a count for
+        // every span, and there are as many rows as were counted.
+        unsafe { (to.take)(to.state, width, counts, spans, rows) };
     }
 }
 

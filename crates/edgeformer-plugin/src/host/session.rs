@@ -8,6 +8,7 @@ use edgeformer_core::{
 use super::backend::Plugin;
 use super::call::{Failure, ask, call};
 use crate::abi::{Handle, OutputsView, Reader, Slice, SpanView, Status, Writer};
+use crate::lent::list;
 
 /// A session of a plugin.
 pub struct PluginSession {
@@ -96,24 +97,25 @@ fn view(span: &Span<'_>) -> SpanView {
     SpanView { sequence: span.sequence.0, input, want, data, len }
 }
 
-/// Makes room in the caller's outputs.
+/// Puts rows into the caller's outputs.
 fn room(outputs: &mut Outputs) -> OutputsView {
-    unsafe extern "C" fn reset(
+    unsafe extern "C" fn take(
         state: *mut c_void,
         width: usize,
         counts: *const usize,
         spans: usize,
-    ) -> *mut f32 {
+        rows: *const f32,
+    ) {
         // SAFETY: the state is the outputs, which nobody else touches while the call lasts; the
-        // plugin lends a count for every span.
-        let (outputs, counts) = unsafe {
-            let counts = if spans == 0 { &[] } else { std::slice::from_raw_parts(counts, spans) };
-            (&mut *state.cast::<Outputs>(), counts)
+        // plugin lends a count for every span and as many rows as these say.
+        let (outputs, counts, rows) = unsafe {
+            let counts: &[usize] = list(counts, spans);
+            let total: usize = counts.iter().sum();
+            (&mut *state.cast::<Outputs>(), counts, list(rows, total * width))
         };
-        outputs.reset(width, counts.iter().copied());
-        outputs.data_mut().as_mut_ptr()
+        outputs.copy_from(width, counts.iter().copied(), rows);
     }
-    OutputsView { state: std::ptr::from_mut(outputs).cast(), reset }
+    OutputsView { state: std::ptr::from_mut(outputs).cast(), take }
 }
 
 impl KvCache for PluginSession {

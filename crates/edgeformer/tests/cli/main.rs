@@ -100,6 +100,8 @@ fn wrong_input_gets_one_line_and_exit_code_1() {
             .contains("999999")
     );
     assert!(refusal(&["generate", "x", "--backend", "abacus", "--quiet"], 1).contains("cpu"));
+    #[cfg(not(feature = "plugins"))]
+    assert!(refusal(&["devices", "--plugin", "/x.so"], 2).contains("feature `plugins`"));
     let long = "word ".repeat(2000);
     assert!(refusal(&["generate", &long, "--quiet"], 1).contains("--ctx-size"));
     let mut child = edgeformer(&["generate", "-"])

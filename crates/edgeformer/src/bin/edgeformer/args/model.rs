@@ -19,6 +19,14 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// A shared library with another backend, by its absolute path; may be repeated
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugin: Vec<PathBuf>,
+    /// SHA-256 that plugins may have: with any, all others are refused; may be repeated
+    #[arg(long, value_name = "SHA256")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugin_digest: Vec<String>,
     /// Threads that compute [default: all cores]
     #[arg(short, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
