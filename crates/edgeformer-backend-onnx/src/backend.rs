@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use edgeformer_core::{
+    Backend, CompileOptions, Device, Error, Footprint, Graph, Model, Program, Result,
+    SessionOptions, Unsupported,
+};
+
+use crate::OnnxOptions;
+use crate::error::Problem;
+use crate::program::{self, OnnxProgram};
+use crate::runtime::{Choice, Library, PROVIDERS, Place, Provider, RuntimeLibrary, look};
+
+/// The name that `--backend` takes.
+const NAME: &str = "onnx";
+/// More threads than any machine has cores.
+const MAX_THREADS: usize = 1024;
+
+/// Runs graphs with ONNX Runtime.
+#[derive(Debug, Clone, Default)]
+pub struct OnnxBackend {
+    options: OnnxOptions,
+}
+
+impl OnnxBackend {
+    /// The backend with these options. The library is looked for when it is needed.
+    pub fn new(options: OnnxOptions) -> Self {
+        Self { options }
+    }
+
+    /// The library that it would run, looked at without starting anything of it: of any version.
+    ///
+    /// # Errors
+    /// If there is none, or what there is is not ONNX Runtime.
+    pub fn runtime(&self) -> Result<RuntimeLibrary> {
+        let place = Place::find(self.options.library.as_deref());
+        let looked = place.and_then(|place| look(&place.path));
+        looked.map_err(|problem| problem.of(self.label()))
+    }
+
+    fn label(&self) -> &'static str {
+        self.options.name.unwrap_or(NAME)
+    }
+
+    fn library(&self) -> Result<Library, Problem> {
+        Library::load(&Place::find(self.options.library.as_deref())?)
+    }
+
+    /// The providers that devices stand for.
+    fn providers(&self, library: &Library) -> Result<Vec<&'static Provider>, Problem> {
+        match &self.options.provider {
+            Some(provider) => Ok(vec![Provider::named(&provider.name, library)?]),
+            None => Provider::of(library),
+        }
+    }
+
+    fn choice(&self, device: &str, library: &Library) -> Result<Choice, Problem> {
+        let options = match &self.options.provider {
+            Some(provider) if provider.name != device => {
+                return Err(Problem::NoProvider {
+                    path: library.path.clone(),
+                    provider: device.into(),
+                    known: provider.name.clone(),
+                });
+            }
+            Some(provider) => provider.options.clone(),
+            None => Vec::new(),
+        };
+        Ok(Choice { provider: Provider::named(device, library)?, options })
+    }
+
+    fn found(&self) -> Result<Vec<Device>, Problem> {
+        let library = self.library()?;
+        let device = |provider: &Provider| Device {
+            id: provider.name.into(),
+            description: provider.description.into(),
+            facts: vec![
+                ("ONNX Runtime".into(), library.version.clone()),
+                ("library".into(), library.path.display().to_string()),
+            ],
+            score: provider.score,
+        };
+        Ok(self.providers(&library)?.into_iter().map(device).collect())
+    }
+}
+
+impl Backend for OnnxBackend {
+    fn name(&self) -> &str {
+        self.label()
+    }
+
+    fn devices(&self) -> Result<Vec<Device>> {
+        self.found().map_err(|problem| problem.of(self.label()))
+    }
+
+    fn check(&self, graph: &Graph, device: &Device) -> Result<(), Unsupported> {
+        let mut reasons = Vec::new();
+        if !PROVIDERS.iter().any(|provider| provider.name == device.id) {
+            let known: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
+            reasons.push(format!("there is no device {:?}, known are {}", device.id, known.join(", ")));
+        }
+        if let Err(error) = graph.check() {
+            reasons.push(error.to_string());
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(Unsupported { reasons }) }
+    }
+
+    fn plan(
+        &self,
+        model: &Model,
+        compile: &CompileOptions,
+        session: &SessionOptions,
+    ) -> Result<Footprint> {
+        threads(compile)?;
+        program::check_session(self.label(), &model.graph, session)?;
+        program::plan(model, compile, session)
+    }
+
+    fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
+        model.graph.check()?;
+        Ok(program::explain(model, session))
+    }
+
+    fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
+        let threads = threads(options)?;
+        let library = self.library().map_err(|problem| problem.of(self.label()))?;
+        let choice = self
+            .choice(&options.device, &library)
+            .map_err(|problem| problem.of(self.label()))?;
+        let program =
+            OnnxProgram::new(self.label(), model, library, choice, threads, options.repack)?;
+        Ok(Arc::new(program))
+    }
+}
+
+/// Threads of an operator; `None` leaves it to the runtime.
+fn threads(options: &CompileOptions) -> Result<Option<usize>> {
+    let all = [("threads", options.threads), ("threads_batch", options.threads_batch)];
+    for (name, threads) in all {
+        if threads.is_some_and(|threads| !(1..=MAX_THREADS).contains(&threads)) {
+            let threads = threads.unwrap_or_default();
+            return Err(Error::Config(format!(
+                "{name} is {threads}, it must be 1 to {MAX_THREADS}"
+            )));
+        }
+    }
+    if options.threads_batch.is_some_and(|batch| options.threads != Some(batch)) {
+        let problem = "threads_batch differs from threads: ONNX Runtime has one pool for both, leave threads_batch out";
+        return Err(Error::Config(problem.into()));
+    }
+    Ok(options.threads)
+}

@@ -1,0 +1,113 @@
+//! Writes a model as a `.onnx` file.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use edgeformer_core::{Error, Model, Result};
+use tempfile::NamedTempFile;
+
+use super::check::check;
+use super::proto::{External, model as model_message, tensor};
+use crate::onnx::OnnxGraph;
+use crate::translate::{Options, Target, translate};
+
+/// Smaller constants are in the `.onnx` file itself.
+const SMALL: usize = 1024;
+/// Tensors begin at multiples of this, as kernels like them.
+const ALIGNMENT: u64 = 64;
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportSummary {
+    /// The `.onnx` file.
+    pub model: PathBuf,
+    /// The file with the weights, beside it.
+    pub data: PathBuf,
+    /// Operators of the graph.
+    pub nodes: usize,
+    /// Bytes of the weights.
+    pub data_bytes: u64,
+}
+
+/// Writes a model as `path` and its weights as `path` with `.data` behind. The graph takes
+/// `input_ids`, `attention_mask`, `position_ids` and `past_key_values.N.key` and `.value`, and
+/// makes `logits` and `present.N.key` and `.value`. Both files appear when they are whole.
+///
+/// # Errors
+/// If the model is not well formed, a file is there and `force` does not say that it may be
+/// replaced, or writing fails.
+pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> {
+    model.graph.check()?;
+    model.weights.check(&model.graph)?;
+    let (folder, location) = places(path)?;
+    let data = folder.join(&location);
+    for file in [path, &data] {
+        if !force && file.symlink_metadata().is_ok() {
+            return Err(Error::Config(format!(
+                "{} is there already: choose another name, or replace it with --force",
+                file.display()
+            )));
+        }
+    }
+    let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
+    let graph = translate(model, options)?.graph;
+    let mut weights = NamedTempFile::new_in(folder)?;
+    let (tensors, data_bytes) = write_weights(&graph, &location, weights.as_file_mut())?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(model_message(&graph, tensors).bytes())?;
+    keep(weights, &data)?;
+    keep(file, path)?;
+    check(path)?;
+    Ok(ExportSummary { model: path.into(), data, nodes: graph.nodes.len(), data_bytes })
+}
+
+/// The folder, and the name of the file with the weights.
+fn places(path: &Path) -> Result<(&Path, String)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| {
+        Error::Config(format!("{} is no name for a file", path.display()))
+    })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok((folder, format!("{name}.data")))
+}
+
+fn write_weights(
+    graph: &OnnxGraph,
+    location: &str,
+    file: &mut std::fs::File,
+) -> Result<(Vec<super::wire::Message>, u64)> {
+    let mut file = BufWriter::new(file);
+    let mut tensors = Vec::new();
+    let mut offset: u64 = 0;
+    for initializer in &graph.initializers {
+        if initializer.byte_len() <= SMALL {
+            tensors.push(tensor(initializer, None));
+            continue;
+        }
+        let gap = offset.next_multiple_of(ALIGNMENT) - offset;
+        file.write_all(&vec![0; gap as usize])?;
+        offset += gap;
+        let bytes = initializer.bytes();
+        file.write_all(&bytes)?;
+        let length = bytes.len() as u64;
+        tensors.push(tensor(initializer, Some(&External { location, offset, length })));
+        offset += length;
+    }
+    file.flush()?;
+    Ok((tensors, offset))
+}
+
+/// Gives a file its name, with the permissions of other files.
+fn keep(file: NamedTempFile, path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Constants: as the model's file holds them, or made from that when a sink asks.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use edgeformer_core::{Format, Tensor};
+use half::f16;
+
+use super::Element;
+
+/// A constant tensor.
+#[derive(Debug, Clone)]
+pub struct Initializer {
+    /// Its name.
+    pub name: String,
+    /// Type of its elements.
+    pub element: Element,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub data: Data,
+}
+
+/// Where the elements of a constant are.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// In memory that the model shares: a slice of a mapped file as a rule.
+    Shared(Bytes),
+    /// Made from a tensor of the model when it is asked for, so that only one is held at a time.
+    Made(Tensor, Form),
+}
+
+/// What is made of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Its values as `float`.
+    Floats,
+    /// The codes of its blocks as `MatMulNBits` has them: element `i` before element `i + 1`, of
+    /// 4-bit codes the first in the low half of a byte, and the code for zero in the middle.
+    Codes,
+    /// The scales of its blocks as `float`.
+    Scales,
+}
+
+impl Initializer {
+    /// Its bytes: borrowed where the model's file has them so.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match &self.data {
+            Data::Shared(bytes) => Cow::Borrowed(bytes),
+            Data::Made(tensor, form) => Cow::Owned(form.make(tensor)),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn byte_len(&self) -> usize {
+        self.element.bytes() * self.shape.iter().product::<usize>()
+    }
+
+    /// Whether the model's memory serves as it is: shared, and at an address that a kernel can
+    /// read elements from.
+    pub fn aliases(&self) -> bool {
+        let aligned = |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
+        matches!(&self.data, Data::Shared(bytes) if aligned(bytes))
+    }
+}
+
+impl Form {
+    fn make(self, tensor: &Tensor) -> Vec<u8> {
+        match (self, tensor.format()) {
+            (Self::Floats, _) => bytemuck::cast_slice(&tensor.to_f32()).to_vec(),
+            (Self::Codes, Format::Q8_0) => blocks(tensor).flat_map(|block| codes8(block)).collect(),
+            (Self::Codes, _) => blocks(tensor).flat_map(|block| codes4(block)).collect(),
+            (Self::Scales, _) => blocks(tensor).flat_map(|block| scale(block).to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// Whether the format's blocks are what `MatMulNBits` multiplies: its bits.
+pub(crate) fn bits(format: Format) -> Option<i64> {
+    match format {
+        Format::Q4_0 => Some(4),
+        Format::Q8_0 => Some(8),
+        _ => None,
+    }
+}
+
+fn blocks(tensor: &Tensor) -> impl Iterator<Item = &[u8]> {
+    tensor.bytes().chunks_exact(tensor.format().block_bytes())
+}
+
+fn scale(block: &[u8]) -> f32 {
+    f16::from_le_bytes([block[0], block[1]]).to_f32()
+}
+
+/// GGUF puts element `i` beside `i + 16`; here neighbours share a byte. Both add 8.
+fn codes4(block: &[u8]) -> [u8; 16] {
+    let code = |i: usize| if i < 16 { block[2 + i] & 15 } else { block[2 + i - 16] >> 4 };
+    std::array::from_fn(|byte| code(2 * byte) | code(2 * byte + 1) << 4)
+}
+
+/// GGUF's codes are signed; here 128 stands for zero.
+fn codes8(block: &[u8]) -> [u8; 32] {
+    std::array::from_fn(|i| block[2 + i] ^ 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What `MatMulNBits` reads: `(code - middle) * scale`.
+    fn decoded(tensor: &Tensor, bits: i64) -> Vec<f32> {
+        let codes = Form::Codes.make(tensor);
+        let scales = Form::Scales.make(tensor);
+        let scale = |i: usize| f32::from_le_bytes(scales[4 * (i / 32)..][..4].try_into().unwrap());
+        let code = |i: usize| match bits {
+            8 => i32::from(codes[i]) - 128,
+            _ => i32::from(codes[i / 2] >> (4 * (i % 2)) & 15) - 8,
+        };
+        (0..tensor.elements()).map(|i| code(i) as f32 * scale(i)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn repacked_blocks_have_the_same_values(values in prop::collection::vec(-4f32..4.0, 96)) {
+            for format in [Format::Q4_0, Format::Q8_0] {
+                let tensor = Tensor::quantize(format, [1, 96], &values).unwrap();
+                prop_assert_eq!(decoded(&tensor, bits(format).unwrap()), tensor.to_f32());
+            }
+        }
+    }
+
+    #[test]
+    fn floats_of_a_file_alias_it_where_they_are_aligned() {
+        let bytes = Bytes::from(vec![0u8; 32]);
+        let start = bytes.as_ptr().align_offset(4);
+        let at = |from: usize| Initializer {
+            name: "w".into(),
+            element: Element::F32,
+            shape: vec![2],
+            data: Data::Shared(bytes.slice(from..from + 8)),
+        };
+        assert!(at(start).aliases());
+        assert!(!at(start + 1).aliases());
+        assert_eq!(at(start + 1).bytes().len(), at(start).byte_len());
+    }
+}

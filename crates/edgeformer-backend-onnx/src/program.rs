@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use edgeformer_core::graph::{RowKind, SlotPlan};
+use edgeformer_core::{
+    CacheFormat, CompileOptions, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result,
+    Session, SessionOptions, Window,
+};
+use edgeformer_sequences::Limits;
+
+use crate::onnx::OnnxGraph;
+use crate::runtime::{Build, Choice, Library};
+use crate::session::{OnnxSession, Variant};
+use crate::translate::{Options, Target, Translation, translate};
+
+/// How keys and values are kept, whatever a session asks for: the operators' cache has the type of
+/// the activations.
+pub(crate) const STORED: CacheFormat = CacheFormat::F32;
+
+/// A model in sessions of ONNX Runtime, one for each way of seeing that was asked for.
+pub(crate) struct OnnxProgram {
+    backend: &'static str,
+    model: Arc<Model>,
+    library: Library,
+    choice: Choice,
+    threads: Option<usize>,
+    repack: bool,
+    weights: u64,
+    variants: Mutex<BTreeMap<Options, Arc<Variant>>>,
+}
+
+impl OnnxProgram {
+    /// Checks, translates and builds the model.
+    pub fn new(
+        backend: &'static str,
+        model: Arc<Model>,
+        library: Library,
+        choice: Choice,
+        threads: Option<usize>,
+        repack: bool,
+    ) -> Result<Self> {
+        model.graph.check()?;
+        model.weights.check(&model.graph)?;
+        let variants = Mutex::default();
+        let program =
+            Self { backend, model, library, choice, threads, repack, weights: 0, variants };
+        let options = translation(repack, &SessionOptions::default());
+        let translated = translate(&program.model, options)?;
+        let weights = weight_bytes(&translated.graph);
+        program.build(options, translated)?;
+        Ok(Self { weights, ..program })
+    }
+
+    /// The session of the runtime for what a session of ours sees.
+    fn variant(&self, session: &SessionOptions) -> Result<Arc<Variant>> {
+        let options = translation(self.repack, session);
+        let known = self.lock().get(&options).cloned();
+        match known {
+            Some(variant) => Ok(variant),
+            None => self.build(options, translate(&self.model, options)?),
+        }
+    }
+
+    fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
+        let Self { library, choice, threads, repack, .. } = self;
+        let build = Build { library, provider: choice, threads: *threads, prepack: *repack };
+        let variant = Variant::new(&build, translated).map_err(|problem| problem.of(self.backend))?;
+        let variant = Arc::new(variant);
+        self.lock().insert(options, variant.clone());
+        if self.repack {
+            // What the runtime keeps in its own layout is not read again.
+            self.model.weights.release_all();
+        }
+        Ok(variant)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Options, Arc<Variant>>> {
+        self.variants.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Program for OnnxProgram {
+    fn graph(&self) -> &Graph {
+        &self.model.graph
+    }
+
+    fn footprint(&self, options: &SessionOptions) -> Footprint {
+        footprint(&self.model.graph, self.weights, options)
+    }
+
+    fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {
+        check_session(self.backend, &self.model.graph, options)?;
+        let variant = self.variant(options)?;
+        Ok(Box::new(OnnxSession::new(self.backend, self.model.clone(), variant, options)?))
+    }
+}
+
+/// The translation that serves a session.
+fn translation(repack: bool, session: &SessionOptions) -> Options {
+    let window = match session.visibility.window {
+        Window::Tokens(window) => Some(window),
+        _ => None,
+    };
+    let expanded = session.latent_form == LatentForm::Expanded;
+    Options { target: Target::Session, in_place: !repack, expanded, window }
+}
+
+/// Refuses what this backend does not have.
+pub(crate) fn check_session(
+    backend: &'static str,
+    graph: &Graph,
+    options: &SessionOptions,
+) -> Result<()> {
+    let cache_types = &[CacheFormat::F32, CacheFormat::F16];
+    Limits { backend, cache_types, windows: true, budget: false }.check(graph, options)?;
+    match options.visibility.window {
+        Window::Heads(_) => Err(Error::Config(format!(
+            "backend {backend:?} has no windows by head; leave that out, or use the backend \"cpu\""
+        ))),
+        Window::Tokens(0) => Err(Error::Config("a window of zero tokens".into())),
+        _ => Ok(()),
+    }
+}
+
+/// What a session would take.
+pub(crate) fn plan(
+    model: &Model,
+    compile: &CompileOptions,
+    session: &SessionOptions,
+) -> Result<Footprint> {
+    model.graph.check()?;
+    model.weights.check(&model.graph)?;
+    let translated = translate(model, translation(compile.repack, session))?;
+    Ok(footprint(&model.graph, weight_bytes(&translated.graph), session))
+}
+
+/// What was chosen, for people.
+pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
+    let mut lines = Vec::new();
+    if model.graph.is_causal() && session.cache_type_k != STORED {
+        lines.push("keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU".into());
+    }
+    if model.graph.has_latents() {
+        let form = match session.latent_form {
+            LatentForm::Expanded => "expanded",
+            _ => "absorbed",
+        };
+        lines.push(format!("latent attention is computed in its {form} form, by plain operators"));
+    }
+    lines
+}
+
+fn weight_bytes(graph: &OnnxGraph) -> u64 {
+    graph.initializers.iter().map(|initializer| initializer.byte_len() as u64).sum()
+}
+
+fn footprint(graph: &Graph, weights: u64, options: &SessionOptions) -> Footprint {
+    let elements = |slot: &SlotPlan| slot.elements().0 + slot.elements().1;
+    let cache_per_token = 4 * graph.cache.slots.iter().map(elements).sum::<usize>() as u64;
+    let tokens = (options.context as u64).saturating_mul(options.sequences as u64);
+    Footprint {
+        weights,
+        cache: cache_per_token.saturating_mul(tokens),
+        cache_per_token,
+        scratch: scratch(graph, options),
+    }
+}
+
+/// Activations at the widest place, output rows, tables of sines and cosines. What the runtime
+/// takes beside that is its own choice.
+fn scratch(graph: &Graph, options: &SessionOptions) -> u64 {
+    let rows = graph.values.iter().map(|info| match info.rows {
+        RowKind::Patch(rows) => rows,
+        _ => options.chunk,
+    });
+    let rows = rows.max().unwrap_or(0) as u64;
+    let (output, values) = (graph.output.value.index(), graph.values.iter().enumerate());
+    let widest = values.filter(|(index, _)| *index != output).map(|(_, info)| info.width).max();
+    let activations = 6 * 4 * rows.saturating_mul(widest.unwrap_or(0) as u64);
+    let outputs = 2 * 4 * options.output_rows as u64 * graph.output_width() as u64;
+    let tables = graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::Rope(rope) => Some(4 * rope.dims as u64 * options.context as u64),
+        _ => None,
+    });
+    activations.saturating_add(outputs).saturating_add(tables.max().unwrap_or(0))
+}

@@ -1,0 +1,96 @@
+//! Loads ONNX Runtime. `ort` panics at its first call where the library is missing or too old, so
+//! everything is looked at before that.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ort::environment::Environment;
+
+use super::find::Place;
+use super::look::look;
+use crate::error::Problem;
+
+/// The first minor version of ONNX Runtime 1 that has every operator.
+const OLDEST: u32 = 23;
+
+/// The loaded library.
+#[derive(Clone)]
+pub(crate) struct Library {
+    pub path: PathBuf,
+    pub version: String,
+    pub environment: Environment,
+}
+
+/// What this process has loaded: one library, for good.
+static LOADED: Mutex<Option<Library>> = Mutex::new(None);
+
+impl Library {
+    /// Loads the library at a place, or gives the one that is loaded from there.
+    pub fn load(place: &Place) -> Result<Self, Problem> {
+        let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match loaded.as_ref() {
+            Some(library) if library.path == place.path => return Ok(library.clone()),
+            Some(library) => {
+                let (wanted, loaded) = (place.path.clone(), library.path.clone());
+                return Err(Problem::Another { wanted, loaded });
+            }
+            None => {}
+        }
+        let version = look(&place.path)?.version;
+        check_version(&place.path, &version)?;
+        let builder =
+            ort::init_from(&place.path).map_err(|error| Problem::Runtime(error.to_string()))?;
+        let environment = builder.with_name("edgeformer").with_telemetry(false).build()?;
+        let library = Self { path: place.path.clone(), version, environment };
+        *loaded = Some(library.clone());
+        Ok(library)
+    }
+
+    /// The execution providers that the library was built with.
+    pub fn providers(&self) -> Result<Vec<String>, Problem> {
+        let mut names = std::ptr::null_mut();
+        let mut count = 0;
+        // SAFETY: both pointers are to locals that live through the call, which writes a list of
+        // `count` C strings.
+        let status = unsafe { (ort::api().GetAvailableProviders)(&mut names, &mut count) };
+        // SAFETY: the status is the call's own and read once.
+        unsafe { ort::Error::result_from_status(status) }?;
+        let found = (0..usize::try_from(count).unwrap_or(0)).map(|index| {
+            // SAFETY: the list has `count` pointers to C strings that stay until it is released.
+            let name = unsafe { CStr::from_ptr(*names.add(index)) };
+            name.to_string_lossy().into_owned()
+        });
+        let found = found.collect();
+        // SAFETY: the list is that of the call above and released once.
+        let status = unsafe { (ort::api().ReleaseAvailableProviders)(names, count) };
+        // SAFETY: the status is the call's own and read once.
+        unsafe { ort::Error::result_from_status(status) }?;
+        Ok(found)
+    }
+}
+
+fn check_version(path: &Path, version: &str) -> Result<(), Problem> {
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if (major, minor) >= (1, OLDEST) {
+        return Ok(());
+    }
+    Err(Problem::TooOld { path: path.into(), version: version.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_versions_are_refused() {
+        let path = Path::new("/opt/libonnxruntime.so");
+        for fine in ["1.23.0", "1.32.0", "2.0.0"] {
+            assert!(check_version(path, fine).is_ok(), "{fine}");
+        }
+        let refused = check_version(path, "1.22.1").unwrap_err();
+        insta::assert_snapshot!(refused, @"/opt/libonnxruntime.so is ONNX Runtime 1.22.1, 1.23 or newer is needed");
+        assert!(check_version(path, "none").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Attention: by the contributed operator where it is exactly ours, by plain products elsewhere.
+
+use edgeformer_core::Result;
+use edgeformer_core::graph::{Attention, CacheSlot, Mask};
+
+use super::Translator;
+use super::builder::{Name, int};
+use super::cache::Side;
+use crate::onnx::{Attribute, Domain};
+
+impl Translator<'_> {
+    pub(super) fn attention(&mut self, qkv: &[&str], attention: &Attention) -> Result<Name> {
+        let Some(slot) = attention.slot.filter(|_| attention.mask == Mask::Causal) else {
+            return Ok(self.bidirectional(qkv, attention));
+        };
+        let window = [attention.window, self.options.window].into_iter().flatten().min();
+        if is_grouped_query(attention, window) {
+            return Ok(self.grouped_query(qkv, attention, slot, window));
+        }
+        Ok(self.plain(qkv, attention, slot, window))
+    }
+
+    /// `GroupQueryAttention` of ONNX Runtime's contributed operators.
+    fn grouped_query(
+        &mut self,
+        qkv: &[&str],
+        attention: &Attention,
+        slot: CacheSlot,
+        window: Option<usize>,
+    ) -> Name {
+        let &Attention { heads, kv_heads, key_dim, scale, soft_cap, .. } = attention;
+        let [past_key, present_key] = self.by_heads(slot, Side::Key, kv_heads, key_dim);
+        let [past_value, present_value] = self.by_heads(slot, Side::Value, kv_heads, key_dim);
+        let (last, total) = (self.last_positions(), self.total_length());
+        let mut attributes = vec![
+            ("num_heads", int(heads)),
+            ("kv_num_heads", int(kv_heads)),
+            ("scale", Attribute::Float(scale)),
+        ];
+        // As ours, the query's own token included.
+        attributes.extend(window.map(|window| ("local_window_size", int(window))));
+        attributes.extend(soft_cap.map(|cap| ("softcap", Attribute::Float(cap))));
+        let out = format!("/{}/attention", self.b.scope);
+        let inputs = [qkv[0], qkv[1], qkv[2], &past_key, &past_value, &last, &total];
+        let outputs = vec![out.clone(), present_key, present_value];
+        self.b.named(Domain::Microsoft, "GroupQueryAttention", &inputs, outputs, attributes);
+        out
+    }
+
+    /// The standard's `Attention`, without mask and cache.
+    fn bidirectional(&mut self, qkv: &[&str], attention: &Attention) -> Name {
+        let mut attributes = vec![
+            ("q_num_heads", int(attention.heads)),
+            ("kv_num_heads", int(attention.kv_heads)),
+            ("scale", Attribute::Float(attention.scale)),
+        ];
+        attributes.extend(attention.soft_cap.map(|cap| ("softcap", Attribute::Float(cap))));
+        self.b.op("Attention", qkv, attributes)
+    }
+
+    /// By products and a softmax, groups of query heads side by side as a dimension.
+    fn plain(
+        &mut self,
+        qkv: &[&str],
+        attention: &Attention,
+        slot: CacheSlot,
+        window: Option<usize>,
+    ) -> Name {
+        let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
+        let keys = self.cached(qkv[1], slot, Side::Key, kv_heads, key_dim);
+        let values = self.cached(qkv[2], slot, Side::Value, kv_heads, value_dim);
+        let axes = self.b.ints(&[2]);
+        let [keys, values] =
+            [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
+        let group = (heads / kv_heads) as i64;
+        let queries = self.b.reshape(qkv[0], &[0, 0, kv_heads as i64, group, key_dim as i64]);
+        let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
+        let mut scores = self.b.times_transposed(&queries, &keys, scale);
+        if let Some(cap) = soft_cap {
+            scores = self.soft_cap(&scores, cap);
+        }
+        let mask = self.causal_mask(window);
+        let axes = self.b.ints(&[2]);
+        let mask = self.b.op("Unsqueeze", &[&mask, &axes], vec![]);
+        let weights = self.weights_of(&scores, &mask);
+        let mixed = self.b.op("MatMul", &[&weights, &values], vec![]);
+        let mixed = self.b.transpose(&mixed, &[0, 3, 1, 2, 4]);
+        self.b.reshape(&mixed, &[0, 0, (heads * value_dim) as i64])
+    }
+
+    pub(super) fn weights_of(&mut self, scores: &str, mask: &str) -> Name {
+        let masked = self.b.op("Add", &[scores, mask], vec![]);
+        self.b.op("Softmax", &[&masked], vec![("axis", Attribute::Int(-1))])
+    }
+}
+
+/// Whether the contributed operator computes exactly this.
+fn is_grouped_query(attention: &Attention, window: Option<usize>) -> bool {
+    let &Attention { key_dim, value_dim, scale, .. } = attention;
+    // It takes a scale of zero for none. Its kernels differ in what a window of one is.
+    key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window != Some(1)
+}
