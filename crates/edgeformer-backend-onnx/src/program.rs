@@ -64,7 +64,8 @@ impl OnnxProgram {
     fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
         let Self { library, choice, threads, repack, .. } = self;
         let build = Build { library, provider: choice, threads: *threads, prepack: *repack };
-        let variant = Variant::new(&build, translated).map_err(|problem| problem.of(self.backend))?;
+        let variant =
+            Variant::new(&build, translated).map_err(|problem| problem.of(self.backend))?;
         let variant = Arc::new(variant);
         self.lock().insert(options, variant.clone());
         if self.repack {
@@ -138,7 +139,10 @@ pub(crate) fn plan(
 pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
     let mut lines = Vec::new();
     if model.graph.is_causal() && session.cache_type_k != STORED {
-        lines.push("keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU".into());
+        lines.push(
+            "keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU"
+                .into(),
+        );
     }
     if model.graph.has_latents() {
         let form = match session.latent_form {

@@ -64,9 +64,8 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
 /// The folder, and the name of the file with the weights.
 fn places(path: &Path) -> Result<(&Path, String)> {
     let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| {
-        Error::Config(format!("{} is no name for a file", path.display()))
-    })?;
+    let name =
+        name.ok_or_else(|| Error::Config(format!("{} is no name for a file", path.display())))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -59,7 +59,8 @@ impl Initializer {
     /// Whether the model's memory serves as it is: shared, and at an address that a kernel can
     /// read elements from.
     pub fn aliases(&self) -> bool {
-        let aligned = |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
+        let aligned =
+            |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
         matches!(&self.data, Data::Shared(bytes) if aligned(bytes))
     }
 }
@@ -70,7 +71,9 @@ impl Form {
             (Self::Floats, _) => bytemuck::cast_slice(&tensor.to_f32()).to_vec(),
             (Self::Codes, Format::Q8_0) => blocks(tensor).flat_map(|block| codes8(block)).collect(),
             (Self::Codes, _) => blocks(tensor).flat_map(|block| codes4(block)).collect(),
-            (Self::Scales, _) => blocks(tensor).flat_map(|block| scale(block).to_le_bytes()).collect(),
+            (Self::Scales, _) => {
+                blocks(tensor).flat_map(|block| scale(block).to_le_bytes()).collect()
+            }
         }
     }
 }

@@ -42,9 +42,8 @@ impl Build<'_> {
         for one in &graph.nodes {
             built.add_node(node(one)?)?;
         }
-        let opsets = graph.domains().into_iter().map(|domain| {
-            Opset::new(domain.name(), domain.version())
-        });
+        let opsets =
+            graph.domains().into_iter().map(|domain| Opset::new(domain.name(), domain.version()));
         let mut model = Model::new(opsets.collect::<Result<Vec<_>, _>>()?)?;
         model.set_graph(built)?;
         let session = self.commit(model)?;
@@ -126,12 +125,17 @@ fn add_initializer(graph: &mut Graph, initializer: &Initializer) -> Result<Optio
 
 /// Gives a value to a graph. An external one is used as it is, another is copied into the model.
 fn add(graph: &mut Graph, name: &str, value: Value, external: bool) -> Result<(), Problem> {
-    let name = CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
+    let name =
+        CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
     let editor = ort::api::editor()?;
     // SAFETY: graph, name and value live through the call; on success the graph owns the value.
     unsafe {
-        let status =
-            (editor.AddInitializerToGraph)(graph.ptr_mut(), name.as_ptr(), value.as_ptr(), external);
+        let status = (editor.AddInitializerToGraph)(
+            graph.ptr_mut(),
+            name.as_ptr(),
+            value.as_ptr(),
+            external,
+        );
         ort::Error::result_from_status(status)?;
     }
     value.into_raw();

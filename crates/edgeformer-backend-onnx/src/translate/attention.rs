@@ -70,8 +70,7 @@ impl Translator<'_> {
         let keys = self.cached(qkv[1], slot, Side::Key, kv_heads, key_dim);
         let values = self.cached(qkv[2], slot, Side::Value, kv_heads, value_dim);
         let axes = self.b.ints(&[2]);
-        let [keys, values] =
-            [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
+        let [keys, values] = [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
         let group = (heads / kv_heads) as i64;
         let queries = self.b.reshape(qkv[0], &[0, 0, kv_heads as i64, group, key_dim as i64]);
         let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);

@@ -84,7 +84,8 @@ fn load(
         Some((path, why)) => Problem::Broken { what, path, why, package },
         None => {
             let folders: Vec<_> = folders.iter().map(|path| path.display().to_string()).collect();
-            let looked = if folders.is_empty() { String::new() } else { folders.join(", ") + " and " };
+            let looked =
+                if folders.is_empty() { String::new() } else { folders.join(", ") + " and " };
             Problem::NoLibrary { what, names: names.join(", "), looked, package }
         }
     })
