@@ -65,7 +65,8 @@ impl OnnxBackend {
             Some(provider) => provider.options.clone(),
             None => Vec::new(),
         };
-        Ok(Choice { provider: Provider::named(device, library)?, options })
+        let provider = Provider::named(device, library)?;
+        Ok(Choice { provider, options, plain_attention: self.options.plain_attention })
     }
 
     fn found(&self) -> Result<Vec<Device>, Problem> {
@@ -112,7 +113,7 @@ impl Backend for OnnxBackend {
     ) -> Result<Footprint> {
         threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, compile, session)
+        program::plan(model, compile, session, self.options.plain_attention)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {

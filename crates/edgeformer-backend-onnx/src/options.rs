@@ -12,6 +12,11 @@ pub struct OnnxOptions {
     /// The one execution provider whose devices the backend has. `None` has all that the library
     /// was built with.
     pub provider: Option<ExecutionProvider>,
+    /// Whether attention is made of products and a softmax over the cache's whole buffer, instead of
+    /// the operators that ONNX Runtime has for it. For providers that do not have them or have
+    /// another idea of them. Shapes depend on the tokens of a run and on the buffers alone: a
+    /// provider that compiles for shapes does so seldom.
+    pub plain_attention: bool,
 }
 
 /// An execution provider of ONNX Runtime.

@@ -44,7 +44,8 @@ impl OnnxProgram {
         let variants = Mutex::default();
         let program =
             Self { backend, model, library, choice, threads, repack, weights: 0, variants };
-        let options = translation(repack, &SessionOptions::default());
+        let plain = program.choice.plain_attention;
+        let options = translation(repack, plain, &SessionOptions::default());
         let translated = translate(&program.model, options)?;
         let weights = weight_bytes(&translated.graph);
         program.build(options, translated)?;
@@ -53,7 +54,7 @@ impl OnnxProgram {
 
     /// The session of the runtime for what a session of ours sees.
     fn variant(&self, session: &SessionOptions) -> Result<Arc<Variant>> {
-        let options = translation(self.repack, session);
+        let options = translation(self.repack, self.choice.plain_attention, session);
         let known = self.lock().get(&options).cloned();
         match known {
             Some(variant) => Ok(variant),
@@ -96,13 +97,13 @@ impl Program for OnnxProgram {
 }
 
 /// The translation that serves a session.
-fn translation(repack: bool, session: &SessionOptions) -> Options {
+fn translation(repack: bool, plain: bool, session: &SessionOptions) -> Options {
     let window = match session.visibility.window {
         Window::Tokens(window) => Some(window),
         _ => None,
     };
     let expanded = session.latent_form == LatentForm::Expanded;
-    Options { target: Target::Session, in_place: !repack, expanded, window }
+    Options { target: Target::Session, in_place: !repack, expanded, window, plain }
 }
 
 /// Refuses what this backend does not have.
@@ -127,10 +128,11 @@ pub(crate) fn plan(
     model: &Model,
     compile: &CompileOptions,
     session: &SessionOptions,
+    plain: bool,
 ) -> Result<Footprint> {
     model.graph.check()?;
     model.weights.check(&model.graph)?;
-    let translated = translate(model, translation(compile.repack, session))?;
+    let translated = translate(model, translation(compile.repack, plain, session))?;
     Ok(footprint(&model.graph, weight_bytes(&translated.graph), session))
 }
 

@@ -49,7 +49,7 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
             )));
         }
     }
-    let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
+    let options = Options { target: Target::File, in_place: true, expanded: false, window: None, plain: false };
     let graph = translate(model, options)?.graph;
     let mut weights = NamedTempFile::new_in(folder)?;
     let (tensors, data_bytes) = write_weights(&graph, &location, weights.as_file_mut())?;

@@ -11,10 +11,13 @@ use crate::onnx::{Attribute, Domain};
 impl Translator<'_> {
     pub(super) fn attention(&mut self, qkv: &[&str], attention: &Attention) -> Result<Name> {
         let Some(slot) = attention.slot.filter(|_| attention.mask == Mask::Causal) else {
-            return Ok(self.bidirectional(qkv, attention));
+            return Ok(match self.options.plain {
+                true => self.plain_bidirectional(qkv, attention),
+                false => self.bidirectional(qkv, attention),
+            });
         };
         let window = [attention.window, self.options.window].into_iter().flatten().min();
-        if is_grouped_query(attention, window) {
+        if !self.options.plain && is_grouped_query(attention, window) {
             return Ok(self.grouped_query(qkv, attention, slot, window));
         }
         Ok(self.plain(qkv, attention, slot, window))
@@ -66,23 +69,47 @@ impl Translator<'_> {
         slot: CacheSlot,
         window: Option<usize>,
     ) -> Name {
-        let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
+        let &Attention { kv_heads, key_dim, value_dim, .. } = attention;
         let keys = self.cached(qkv[1], slot, Side::Key, kv_heads, key_dim);
         let values = self.cached(qkv[2], slot, Side::Value, kv_heads, value_dim);
+        let mask = self.causal_mask(window);
+        let axes = self.b.ints(&[2]);
+        let mask = self.b.op("Unsqueeze", &[&mask, &axes], vec![]);
+        self.mixed(qkv[0], keys, values, Some(&mask), attention)
+    }
+
+    /// As [`plain`](Self::plain), without mask and cache.
+    fn plain_bidirectional(&mut self, qkv: &[&str], attention: &Attention) -> Name {
+        let &Attention { kv_heads, key_dim, value_dim, .. } = attention;
+        let keys = self.heads_first(qkv[1], kv_heads, key_dim);
+        let values = self.heads_first(qkv[2], kv_heads, value_dim);
+        self.mixed(qkv[0], keys, values, None, attention)
+    }
+
+    /// Values `[batch, heads, total, width]` mixed by how well their keys fit the queries.
+    fn mixed(
+        &mut self,
+        queries: &str,
+        keys: Name,
+        values: Name,
+        mask: Option<&str>,
+        attention: &Attention,
+    ) -> Name {
+        let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
         let axes = self.b.ints(&[2]);
         let [keys, values] =
             [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
         let group = (heads / kv_heads) as i64;
-        let queries = self.b.reshape(qkv[0], &[0, 0, kv_heads as i64, group, key_dim as i64]);
+        let queries = self.b.reshape(queries, &[0, 0, kv_heads as i64, group, key_dim as i64]);
         let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
         let mut scores = self.b.times_transposed(&queries, &keys, scale);
         if let Some(cap) = soft_cap {
             scores = self.soft_cap(&scores, cap);
         }
-        let mask = self.causal_mask(window);
-        let axes = self.b.ints(&[2]);
-        let mask = self.b.op("Unsqueeze", &[&mask, &axes], vec![]);
-        let weights = self.weights_of(&scores, &mask);
+        let weights = match mask {
+            Some(mask) => self.weights_of(&scores, mask),
+            None => self.b.op("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]),
+        };
         let mixed = self.b.op("MatMul", &[&weights, &values], vec![]);
         let mixed = self.b.transpose(&mixed, &[0, 3, 1, 2, 4]);
         self.b.reshape(&mixed, &[0, 0, (heads * value_dim) as i64])

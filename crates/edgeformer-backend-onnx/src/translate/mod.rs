@@ -49,6 +49,9 @@ pub(crate) struct Options {
     pub expanded: bool,
     /// The most tokens that a query sees, where that is fewer than the model allows.
     pub window: Option<usize>,
+    /// Whether attention is made of products and a softmax; see
+    /// [`OnnxOptions::plain_attention`](crate::OnnxOptions::plain_attention).
+    pub plain: bool,
 }
 
 /// A translated graph with what its session has to know.

@@ -1,0 +1,18 @@
+//! The suite with attention of plain operators, as MIGraphX gets it: here on the CPU.
+
+use edgeformer_backend_onnx::{OnnxBackend, OnnxOptions};
+use edgeformer_conformance::Suite;
+use edgeformer_core::Backend;
+
+#[test]
+fn conforms() {
+    let options = OnnxOptions { plain_attention: true, ..OnnxOptions::default() };
+    let backend = OnnxBackend::new(options);
+    if let Err(error) = backend.devices() {
+        println!("skipped: {error}");
+        return;
+    }
+    let report = Suite::standard().run(&backend, "cpu", &[]);
+    println!("{report}");
+    report.assert_ok();
+}
