@@ -13,8 +13,6 @@ use super::Problem;
 const HIP: [&str; 3] = ["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so"];
 /// What HIP stands on.
 const HSA: [&str; 1] = ["libhsa-runtime64.so.1"];
-/// What ONNX Runtime's provider stands on.
-const MIGRAPHX: [&str; 1] = ["libmigraphx_c.so.3"];
 /// `hipErrorNoDevice`.
 const NO_DEVICE: c_int = 100;
 /// Bytes for a name.
@@ -50,12 +48,23 @@ pub(crate) fn hip(folders: &[PathBuf]) -> Result<Hip, Problem> {
     Functions::of(library, &file)?.ask()
 }
 
-/// Loads MIGraphX, so that ONNX Runtime's provider finds it wherever it lies.
+/// Loads a library that another one needs, so that this finds it wherever it lies.
 ///
 /// # Errors
 /// If it is missing.
-pub(crate) fn migraphx(folders: &[PathBuf]) -> Result<(), Problem> {
-    load(&MIGRAPHX, "MIGraphX", "migraphx", folders).map(|_| ())
+pub(crate) fn needed(
+    name: &str,
+    what: &'static str,
+    package: &'static str,
+    by: &Path,
+    folders: &[PathBuf],
+) -> Result<(), Problem> {
+    match load(&[name], what, package, folders) {
+        Ok(_) => Ok(()),
+        Err(problem) => {
+            Err(Problem::Needed { by: by.into(), name: name.into(), problem: problem.to_string() })
+        }
+    }
 }
 
 /// Loads the first of the names that is there: in the folders, then where the loader looks.

@@ -14,7 +14,7 @@ mod problem;
 mod read;
 mod topology;
 
-pub(crate) use hip::migraphx;
+pub(crate) use hip::needed as load;
 pub use places::Places;
 pub(crate) use problem::Problem;
 

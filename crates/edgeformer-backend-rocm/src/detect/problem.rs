@@ -53,6 +53,34 @@ pub(crate) enum Problem {
         "HIP {version} lets this process use none of {gpus} GPUs: unset HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES, or install a ROCm that supports {gfx}"
     )]
     NoneUsable { version: String, gpus: usize, gfx: String },
+    #[error("{by} needs {name}: {problem}")]
+    Needed { by: PathBuf, name: String, problem: String },
+    #[error(
+        "there is no ONNX Runtime for AMD GPUs: {problem}; what it must be is that of the Python package onnxruntime-migraphx (`pip install onnxruntime-migraphx`), named by EDGEFORMER_ORT"
+    )]
+    NoRuntime { problem: String },
+    #[error(
+        "{path} is ONNX Runtime {version} with the ROCm provider, which later versions do not have: set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx, 1.23 or newer"
+    )]
+    RocmProvider { path: PathBuf, version: String },
+    #[error(
+        "{path} is ONNX Runtime {version}, 1.23 or newer is needed: set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx"
+    )]
+    OldRuntime { path: PathBuf, version: String },
+    #[error(
+        "{path} is ONNX Runtime {version} without MIGraphX (it has {providers}): set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx"
+    )]
+    NoProvider { path: PathBuf, version: String, providers: String },
+    #[error(
+        "{path} cannot be read ({error}): the provider's library must lie beside ONNX Runtime's, as in the Python package onnxruntime-migraphx"
+    )]
+    NoProviderFile { path: PathBuf, error: std::io::Error },
+    #[error("{path}, which EDGEFORMER_ROCM_CALIBRATION names, cannot be read: {error}")]
+    Calibration { path: PathBuf, error: std::io::Error },
+    #[error(
+        "{path}, where compiled models are kept, cannot be made: {error}; set XDG_CACHE_HOME to a folder that can be written"
+    )]
+    Cache { path: PathBuf, error: std::io::Error },
     #[error("there is no GPU {wanted:?}, there are {known}")]
     NoSuchGpu { wanted: String, known: String },
 }
