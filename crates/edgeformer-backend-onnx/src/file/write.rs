@@ -1,9 +1,9 @@
 //! Writes a model as a `.onnx` file.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use edgeformer_core::{Error, Model, Result};
+use edgeformer_core::{Model, Result};
 use tempfile::NamedTempFile;
 
 use super::check::check;
@@ -43,10 +43,8 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
     let data = folder.join(&location);
     for file in [path, &data] {
         if !force && file.symlink_metadata().is_ok() {
-            return Err(Error::Config(format!(
-                "{} is there already: choose another name, or replace it with --force",
-                file.display()
-            )));
+            let problem = format!("{}: is there already: --force replaces it", file.display());
+            return Err(std::io::Error::new(ErrorKind::AlreadyExists, problem).into());
         }
     }
     let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
@@ -65,7 +63,8 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
 fn places(path: &Path) -> Result<(&Path, String)> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| {
-        Error::Config(format!("{} is no name for a file", path.display()))
+        let problem = format!("{}: no name for a file", path.display());
+        std::io::Error::new(ErrorKind::InvalidInput, problem)
     })?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

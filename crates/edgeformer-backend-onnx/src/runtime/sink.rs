@@ -112,17 +112,18 @@ fn node(node: &Node) -> Result<OrtNode, Problem> {
 
 /// Adds a constant; gives what must outlive the session where its memory is borrowed.
 fn add_initializer(graph: &mut Graph, initializer: &Initializer) -> Result<Option<Data>, Problem> {
-    let bytes = initializer.bytes();
+    let size = initializer.byte_len();
     let shape: Vec<i64> = initializer.shape.iter().map(|&size| size as i64).collect();
-    if initializer.aliases() && bytes.len() > SMALL {
+    if let (Data::Shared(bytes), true) = (&initializer.data, initializer.aliases() && size > SMALL) {
         // SAFETY: the memory is the model's, read-only to the runtime, aligned, as long as the
         // shape says, and kept with the session by the caller.
-        let value = unsafe { Value::over_constant(&bytes, &shape, initializer.element) }?;
+        let value = unsafe { Value::over_constant(bytes, &shape, initializer.element) }?;
         add(graph, &initializer.name, value, true)?;
         return Ok(Some(initializer.data.clone()));
     }
-    let value = Value::copied(&Allocator::default(), &bytes, &shape, initializer.element)?;
-    add(graph, &initializer.name, value, bytes.len() > SMALL)?;
+    let fill = |bytes: &mut [u8]| initializer.fill(bytes);
+    let value = Value::filled(&Allocator::default(), &shape, initializer.element, fill)?;
+    add(graph, &initializer.name, value, size > SMALL)?;
     Ok(None)
 }
 

@@ -219,3 +219,6 @@ impl Translator<'_> {
         Ok(vec![made])
     }
 }
+
+#[cfg(test)]
+mod tests;

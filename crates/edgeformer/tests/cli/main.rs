@@ -7,6 +7,8 @@ mod convert;
 mod convert_attention;
 mod eval;
 mod packed;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod prompt_cache;
 mod quantize;
 mod speculation;
