@@ -51,9 +51,11 @@ pub struct SetupOrt {
 impl SetupOrt {
     pub fn run(&self) -> Result<()> {
         let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
-        let folder = self.folder.clone().or_else(cache_folder).ok_or_else(|| {
-            "there is no cache folder: set HOME, or say --folder".to_string()
-        })?;
+        let folder = self
+            .folder
+            .clone()
+            .or_else(cache_folder)
+            .ok_or_else(|| "there is no cache folder: set HOME, or say --folder".to_string())?;
         let target = folder.join(format!("libonnxruntime.so.{VERSION}"));
         if target.is_file() {
             println!("{} is there already", target.display());

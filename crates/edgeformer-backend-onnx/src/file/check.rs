@@ -52,7 +52,10 @@ impl External {
         let mut parts = location.components();
         let inside = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
         if !inside {
-            return Err(format!("its data are at {:?}, outside of the file's folder", self.location));
+            return Err(format!(
+                "its data are at {:?}, outside of the file's folder",
+                self.location
+            ));
         }
         let found = fs::symlink_metadata(folder.join(location))
             .map_err(|error| format!("its data {:?}: {error}", self.location))?;
@@ -133,7 +136,8 @@ mod tests {
         let folder = folder.path();
         fs::write(folder.join("data"), [0; 16]).unwrap();
         fs::create_dir(folder.join("inner")).unwrap();
-        let good = External { location: "data".into(), offset: 4, length: 12, ..External::default() };
+        let good =
+            External { location: "data".into(), offset: 4, length: 12, ..External::default() };
         assert_eq!(good.check(folder), Ok(()));
         insta::assert_snapshot!(refused(folder, "../data", 4), @r#"its data are at "../data", outside of the file's folder"#);
         insta::assert_snapshot!(refused(folder, "/etc/passwd", 4), @r#"its data are at "/etc/passwd", outside of the file's folder"#);

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::check::check;
 use super::proto::{External, model as model_message, tensor};
 use crate::onnx::OnnxGraph;
-use crate::translate::{Options, Target, translate};
+use crate::translate::{Counts, Options, Target, translate};
 
 /// Smaller constants are in the `.onnx` file itself.
 const SMALL: usize = 1024;
@@ -47,7 +47,13 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
             return Err(std::io::Error::new(ErrorKind::AlreadyExists, problem).into());
         }
     }
-    let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
+    let options = Options {
+        target: Target::File,
+        in_place: true,
+        expanded: false,
+        window: None,
+        counts: Counts::Unknown,
+    };
     let graph = translate(model, options)?.graph;
     let mut weights = NamedTempFile::new_in(folder)?;
     let (tensors, data_bytes) = write_weights(&graph, &location, weights.as_file_mut())?;

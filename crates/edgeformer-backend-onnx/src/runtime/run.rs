@@ -80,7 +80,8 @@ impl Runnable {
     }
 
     fn call(&self, read: &[Value], written: &[Option<Value>]) -> Result<(), Problem> {
-        let pointers = |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
+        let pointers =
+            |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
         let (input_names, output_names) = (pointers(&self.inputs), pointers(&self.outputs));
         let inputs: Vec<*const OrtValue> =
             read.iter().map(|value| value.as_ptr().cast_const()).collect();

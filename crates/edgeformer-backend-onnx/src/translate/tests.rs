@@ -45,7 +45,8 @@ fn layer(window: Option<usize>, format: Format) -> Model {
 }
 
 fn text(model: &Model, target: Target) -> String {
-    let options = Options { target, in_place: false, expanded: false, window: None };
+    let options =
+        Options { target, in_place: false, expanded: false, window: None, counts: Counts::Own };
     let graph = translate(model, options).unwrap().graph;
     let ports = |ports: &[crate::onnx::Port]| {
         ports.iter().map(|port| format!("{} {:?}", port.name, port.shape)).collect::<Vec<_>>()
@@ -77,8 +78,13 @@ fn a_file_has_the_cache_as_inputs_and_outputs() {
 fn half_floats_stay_in_place_where_they_shall() {
     let model = layer(None, Format::F16);
     let bytes = |in_place| {
-        let options =
-            Options { target: Target::Session, in_place, expanded: false, window: None };
+        let options = Options {
+            target: Target::Session,
+            in_place,
+            expanded: false,
+            window: None,
+            counts: Counts::Own,
+        };
         let graph = translate(&model, options).unwrap().graph;
         let aliased = graph.initializers.iter().filter(|one| one.aliases());
         aliased.map(|one| one.byte_len()).sum::<usize>()

@@ -6,9 +6,9 @@ mod cache;
 mod convert;
 mod convert_attention;
 mod eval;
-mod packed;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod packed;
 mod prompt_cache;
 mod quantize;
 mod speculation;

@@ -29,8 +29,10 @@ fn it_writes_what_the_cpu_backend_writes() {
     let (Some(library), Some(model)) = (library(), shared("models/stories260k/hf")) else { return };
     let model = model.to_str().unwrap();
     let write = |backend| {
-        let arguments = [&["generate", "Once upon a time", "--model", model], FIXED, &["--backend", backend]];
-        let output = edgeformer(&arguments.concat()).env("EDGEFORMER_ORT", &library).output().unwrap();
+        let arguments =
+            [&["generate", "Once upon a time", "--model", model], FIXED, &["--backend", backend]];
+        let output =
+            edgeformer(&arguments.concat()).env("EDGEFORMER_ORT", &library).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
