@@ -7,6 +7,7 @@ mod compare;
 mod make_model;
 mod plan_accuracy;
 mod run;
+mod setup_ort;
 mod tidy;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Task {
     MakeModel(make_model::MakeModel),
     /// Compare what `plan` predicts with the memory that runs take
     PlanAccuracy(plan_accuracy::PlanAccuracy),
+    /// Fetch ONNX Runtime from PyPI, check its digest, and put it where the backend looks
+    SetupOrt(setup_ort::SetupOrt),
     /// Measure what choices cost and give: memory, speed, quality
     Bench(Box<bench::Bench>),
     /// Devices side by side: tokens a second and memory over the length of a sequence
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run().inspect(|()| println!("every rule holds")),
         Task::MakeModel(make) => make.run(),
         Task::PlanAccuracy(accuracy) => accuracy.run(),
+        Task::SetupOrt(setup) => setup.run(),
         Task::Bench(bench) => bench.run(),
         Task::Compare(compare) => compare.run(),
     };

@@ -97,7 +97,11 @@ impl Backend for OnnxBackend {
         let mut reasons = Vec::new();
         if !PROVIDERS.iter().any(|provider| provider.name == device.id) {
             let known: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
-            reasons.push(format!("there is no device {:?}, known are {}", device.id, known.join(", ")));
+            reasons.push(format!(
+                "there is no device {:?}, known are {}",
+                device.id,
+                known.join(", ")
+            ));
         }
         if let Err(error) = graph.check() {
             reasons.push(error.to_string());
@@ -124,9 +128,8 @@ impl Backend for OnnxBackend {
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         let threads = threads(options)?;
         let library = self.library().map_err(|problem| problem.of(self.label()))?;
-        let choice = self
-            .choice(&options.device, &library)
-            .map_err(|problem| problem.of(self.label()))?;
+        let choice =
+            self.choice(&options.device, &library).map_err(|problem| problem.of(self.label()))?;
         let program =
             OnnxProgram::new(self.label(), model, library, choice, threads, options.repack)?;
         Ok(Arc::new(program))

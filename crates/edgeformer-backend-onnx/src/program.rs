@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use edgeformer_core::graph::{RowKind, SlotPlan};
 use edgeformer_core::{
@@ -11,7 +11,7 @@ use edgeformer_sequences::Limits;
 use crate::onnx::OnnxGraph;
 use crate::runtime::{Build, Choice, Library};
 use crate::session::{OnnxSession, Variant};
-use crate::translate::{Options, Target, Translation, translate};
+use crate::translate::{Counts, Options, Target, Translation, translate};
 
 /// How keys and values are kept, whatever a session asks for: the operators' cache has the type of
 /// the activations.
@@ -26,6 +26,7 @@ pub(crate) struct OnnxProgram {
     threads: Option<usize>,
     repack: bool,
     weights: u64,
+    counts: OnceLock<Counts>,
     variants: Mutex<BTreeMap<Options, Arc<Variant>>>,
 }
 
@@ -41,11 +42,11 @@ impl OnnxProgram {
     ) -> Result<Self> {
         model.graph.check()?;
         model.weights.check(&model.graph)?;
-        let variants = Mutex::default();
+        let (variants, counts) = (Mutex::default(), OnceLock::new());
+        let weights = 0;
         let program =
-            Self { backend, model, library, choice, threads, repack, weights: 0, variants };
-        let plain = program.choice.plain_attention;
-        let options = translation(repack, plain, &SessionOptions::default());
+            Self { backend, model, library, choice, threads, repack, weights, counts, variants };
+        let options = program.translation(&SessionOptions::default())?;
         let translated = translate(&program.model, options)?;
         let weights = weight_bytes(&translated.graph);
         program.build(options, translated)?;
@@ -54,7 +55,7 @@ impl OnnxProgram {
 
     /// The session of the runtime for what a session of ours sees.
     fn variant(&self, session: &SessionOptions) -> Result<Arc<Variant>> {
-        let options = translation(self.repack, self.choice.plain_attention, session);
+        let options = self.translation(session)?;
         let known = self.lock().get(&options).cloned();
         match known {
             Some(variant) => Ok(variant),
@@ -62,10 +63,34 @@ impl OnnxProgram {
         }
     }
 
-    fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
+    /// The translation that serves a session.
+    fn translation(&self, session: &SessionOptions) -> Result<Options> {
+        let options = translation(self.repack, self.choice.plain_attention, session);
+        let windows = self.model.graph.cache.slots.iter().any(|slot| slot.window().is_some());
+        match !options.plain && (windows || options.window.is_some()) {
+            true => Ok(Options { counts: self.counts()?, ..options }),
+            false => Ok(options),
+        }
+    }
+
+    /// What the runtime's operator counts in a window: asked once.
+    fn counts(&self) -> Result<Counts> {
+        if let Some(counts) = self.counts.get() {
+            return Ok(*counts);
+        }
+        let own = self.builder().window_counts_own();
+        let own = own.map_err(|problem| problem.of(self.backend))?;
+        Ok(*self.counts.get_or_init(|| if own { Counts::Own } else { Counts::Earlier }))
+    }
+
+    fn builder(&self) -> Build<'_> {
         let Self { library, choice, threads, repack, .. } = self;
-        let build = Build { library, provider: choice, threads: *threads, prepack: *repack };
-        let variant = Variant::new(&build, translated).map_err(|problem| problem.of(self.backend))?;
+        Build { library, provider: choice, threads: *threads, prepack: *repack }
+    }
+
+    fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
+        let variant = Variant::new(&self.builder(), translated);
+        let variant = variant.map_err(|problem| problem.of(self.backend))?;
         let variant = Arc::new(variant);
         self.lock().insert(options, variant.clone());
         if self.repack {
@@ -96,14 +121,15 @@ impl Program for OnnxProgram {
     }
 }
 
-/// The translation that serves a session.
+/// The translation that serves a session, on a runtime that nobody has asked.
 fn translation(repack: bool, plain: bool, session: &SessionOptions) -> Options {
     let window = match session.visibility.window {
         Window::Tokens(window) => Some(window),
         _ => None,
     };
     let expanded = session.latent_form == LatentForm::Expanded;
-    Options { target: Target::Session, in_place: !repack, expanded, window, plain }
+    let counts = Counts::Own;
+    Options { target: Target::Session, in_place: !repack, expanded, window, counts, plain }
 }
 
 /// Refuses what this backend does not have.
@@ -140,7 +166,10 @@ pub(crate) fn plan(
 pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
     let mut lines = Vec::new();
     if model.graph.is_causal() && session.cache_type_k != STORED {
-        lines.push("keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU".into());
+        lines.push(
+            "keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU"
+                .into(),
+        );
     }
     if model.graph.has_latents() {
         let form = match session.latent_form {

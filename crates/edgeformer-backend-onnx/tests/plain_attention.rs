@@ -1,7 +1,7 @@
 //! The suite with attention of plain operators, as MIGraphX gets it: here on the CPU.
 
 use edgeformer_backend_onnx::{OnnxBackend, OnnxOptions};
-use edgeformer_conformance::Suite;
+use edgeformer_conformance::{Suite, known};
 use edgeformer_core::Backend;
 
 #[test]
@@ -12,7 +12,7 @@ fn conforms() {
         println!("skipped: {error}");
         return;
     }
-    let report = Suite::standard().run(&backend, "cpu", &[]);
+    let report = Suite::standard().run(&backend, "cpu", known::ONNX);
     println!("{report}");
     report.assert_ok();
 }

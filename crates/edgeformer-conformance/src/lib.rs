@@ -35,6 +35,7 @@ mod random;
 mod shared;
 mod suite;
 
+pub mod known;
 pub mod reference;
 
 pub use bench::{Bench, Stop};

@@ -6,10 +6,12 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
+    ("edgeformer-backend-onnx", &["edgeformer-core", "edgeformer-sequences"]),
+    ("edgeformer-backend-rocm", &["edgeformer-core", "edgeformer-backend-onnx"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer-plugin", &["edgeformer-core"]),
     ("edgeformer-quantize", &["edgeformer-core", "edgeformer-models"]),
@@ -20,6 +22,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "edgeformer-core",
             "edgeformer-models",
             "edgeformer-backend-cpu",
+            "edgeformer-backend-onnx",
+            "edgeformer-backend-rocm",
             "edgeformer-plugin",
             "edgeformer-quantize",
         ],

@@ -146,6 +146,7 @@ impl OnnxGraph {
     }
 
     /// The graph as text, a line a node: for snapshots.
+    #[cfg(test)]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for node in &self.nodes {

@@ -53,9 +53,8 @@ fn configured<E>(provider: E, options: &[(String, String)]) -> Made
 where
     E: ArbitrarilyConfigurableExecutionProvider + Into<ExecutionProviderDispatch>,
 {
-    let with = |provider: E, (key, value): &(String, String)| {
-        provider.with_arbitrary_config(key, value)
-    };
+    let with =
+        |provider: E, (key, value): &(String, String)| provider.with_arbitrary_config(key, value);
     Ok(options.iter().fold(provider, with).into())
 }
 

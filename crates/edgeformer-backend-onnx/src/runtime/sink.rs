@@ -42,9 +42,8 @@ impl Build<'_> {
         for one in &graph.nodes {
             built.add_node(node(one)?)?;
         }
-        let opsets = graph.domains().into_iter().map(|domain| {
-            Opset::new(domain.name(), domain.version())
-        });
+        let opsets =
+            graph.domains().into_iter().map(|domain| Opset::new(domain.name(), domain.version()));
         let mut model = Model::new(opsets.collect::<Result<Vec<_>, _>>()?)?;
         model.set_graph(built)?;
         let session = self.commit(model)?;
@@ -110,28 +109,35 @@ fn node(node: &Node) -> Result<OrtNode, Problem> {
 
 /// Adds a constant; gives what must outlive the session where its memory is borrowed.
 fn add_initializer(graph: &mut Graph, initializer: &Initializer) -> Result<Option<Data>, Problem> {
-    let bytes = initializer.bytes();
+    let size = initializer.byte_len();
     let shape: Vec<i64> = initializer.shape.iter().map(|&size| size as i64).collect();
-    if initializer.aliases() && bytes.len() > SMALL {
+    if let (Data::Shared(bytes), true) = (&initializer.data, initializer.aliases() && size > SMALL)
+    {
         // SAFETY: the memory is the model's, read-only to the runtime, aligned, as long as the
         // shape says, and kept with the session by the caller.
-        let value = unsafe { Value::over_constant(&bytes, &shape, initializer.element) }?;
+        let value = unsafe { Value::over_constant(bytes, &shape, initializer.element) }?;
         add(graph, &initializer.name, value, true)?;
         return Ok(Some(initializer.data.clone()));
     }
-    let value = Value::copied(&Allocator::default(), &bytes, &shape, initializer.element)?;
-    add(graph, &initializer.name, value, bytes.len() > SMALL)?;
+    let fill = |bytes: &mut [u8]| initializer.fill(bytes);
+    let value = Value::filled(&Allocator::default(), &shape, initializer.element, fill)?;
+    add(graph, &initializer.name, value, size > SMALL)?;
     Ok(None)
 }
 
 /// Gives a value to a graph. An external one is used as it is, another is copied into the model.
 fn add(graph: &mut Graph, name: &str, value: Value, external: bool) -> Result<(), Problem> {
-    let name = CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
+    let name =
+        CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
     let editor = ort::api::editor()?;
     // SAFETY: graph, name and value live through the call; on success the graph owns the value.
     unsafe {
-        let status =
-            (editor.AddInitializerToGraph)(graph.ptr_mut(), name.as_ptr(), value.as_ptr(), external);
+        let status = (editor.AddInitializerToGraph)(
+            graph.ptr_mut(),
+            name.as_ptr(),
+            value.as_ptr(),
+            external,
+        );
         ort::Error::result_from_status(status)?;
     }
     value.into_raw();

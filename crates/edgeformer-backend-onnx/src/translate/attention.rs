@@ -3,9 +3,9 @@
 use edgeformer_core::Result;
 use edgeformer_core::graph::{Attention, CacheSlot, Mask};
 
-use super::Translator;
 use super::builder::{Name, int};
 use super::cache::Side;
+use super::{Counts, Translator};
 use crate::onnx::{Attribute, Domain};
 
 impl Translator<'_> {
@@ -17,7 +17,7 @@ impl Translator<'_> {
             });
         };
         let window = [attention.window, self.options.window].into_iter().flatten().min();
-        if !self.options.plain && is_grouped_query(attention, window) {
+        if self.is_grouped_query(attention, window) {
             return Ok(self.grouped_query(qkv, attention, slot, window));
         }
         Ok(self.plain(qkv, attention, slot, window))
@@ -40,8 +40,11 @@ impl Translator<'_> {
             ("kv_num_heads", int(kv_heads)),
             ("scale", Attribute::Float(scale)),
         ];
-        // As ours, the query's own token included.
-        attributes.extend(window.map(|window| ("local_window_size", int(window))));
+        let counted = |window: usize| match self.options.counts {
+            Counts::Earlier => window - 1,
+            Counts::Own | Counts::Unknown => window,
+        };
+        attributes.extend(window.map(|window| ("local_window_size", int(counted(window)))));
         attributes.extend(soft_cap.map(|cap| ("softcap", Attribute::Float(cap))));
         let out = format!("/{}/attention", self.b.scope);
         let inputs = [qkv[0], qkv[1], qkv[2], &past_key, &past_value, &last, &total];
@@ -97,8 +100,7 @@ impl Translator<'_> {
     ) -> Name {
         let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
         let axes = self.b.ints(&[2]);
-        let [keys, values] =
-            [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
+        let [keys, values] = [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
         let group = (heads / kv_heads) as i64;
         let queries = self.b.reshape(queries, &[0, 0, kv_heads as i64, group, key_dim as i64]);
         let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
@@ -119,11 +121,17 @@ impl Translator<'_> {
         let masked = self.b.op("Add", &[scores, mask], vec![]);
         self.b.op("Softmax", &[&masked], vec![("axis", Attribute::Int(-1))])
     }
-}
 
-/// Whether the contributed operator computes exactly this.
-fn is_grouped_query(attention: &Attention, window: Option<usize>) -> bool {
-    let &Attention { key_dim, value_dim, scale, .. } = attention;
-    // It takes a scale of zero for none. Its kernels differ in what a window of one is.
-    key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window != Some(1)
+    /// Whether the contributed operator computes exactly this.
+    fn is_grouped_query(&self, attention: &Attention, window: Option<usize>) -> bool {
+        let &Attention { key_dim, value_dim, scale, .. } = attention;
+        let window = match window {
+            None => true,
+            // It takes a window of nothing for none.
+            Some(window) => window > 1 && self.options.counts != Counts::Unknown,
+        };
+        // It takes a scale of zero for none.
+        let exact = key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window;
+        exact && !self.options.plain
+    }
 }

@@ -37,7 +37,8 @@ impl Translator<'_> {
             Target::Session => ("capacity", "capacity"),
             Target::File => ("past_sequence_length", "total_sequence_length"),
         };
-        let shape = |tokens| [self.batch(), Dim::Known(heads), Dim::Named(tokens), Dim::Known(width)];
+        let shape =
+            |tokens| [self.batch(), Dim::Known(heads), Dim::Named(tokens), Dim::Known(width)];
         let shapes = [shape(before), shape(behind)];
         self.b.input(&past, Element::F32, &shapes[0]);
         self.b.output(&present, Element::F32, &shapes[1]);
@@ -83,9 +84,7 @@ impl Translator<'_> {
         self.b.input(&past, Element::F32, &shape);
         self.b.output(&present, Element::F32, &shape);
         let positions = self.position_ids();
-        let places = self
-            .b
-            .once("places".into(), |b| b.reshape(&positions, &[-1, 1]));
+        let places = self.b.once("places".into(), |b| b.reshape(&positions, &[-1, 1]));
         let rows = self.b.reshape(rows, &[-1, columns as i64]);
         let outputs = vec![present.clone()];
         self.b.named(Domain::Onnx, "ScatterND", &[&past, &places, &rows], outputs, vec![]);

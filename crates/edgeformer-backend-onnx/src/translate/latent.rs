@@ -1,8 +1,8 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1) by plain operators.
 //! Cached are latents and rotated keys, side by side.
 
-use edgeformer_core::graph::{LatentAttention, LatentUp, WeightId};
 use edgeformer_core::Result;
+use edgeformer_core::graph::{LatentAttention, LatentUp, WeightId};
 
 use super::Translator;
 use super::builder::Name;
@@ -75,7 +75,10 @@ impl Translator<'_> {
         let both = self.weight(weight)?.to_f32();
         let head = (nope_dim + value_dim) * rank;
         let part = |from: usize, to: usize| -> Vec<f32> {
-            both.chunks_exact(head).flat_map(|head| &head[from * rank..to * rank]).copied().collect()
+            both.chunks_exact(head)
+                .flat_map(|head| &head[from * rank..to * rank])
+                .copied()
+                .collect()
         };
         let (keys, values) = (part(0, nope_dim), part(nope_dim, nope_dim + value_dim));
         let key = self.b.floats(&[heads, nope_dim, rank], &keys);

@@ -49,9 +49,22 @@ pub(crate) struct Options {
     pub expanded: bool,
     /// The most tokens that a query sees, where that is fewer than the model allows.
     pub window: Option<usize>,
+    /// What the runtime's operator counts in a window.
+    pub counts: Counts,
     /// Whether attention is made of products and a softmax; see
     /// [`OnnxOptions::plain_attention`](crate::OnnxOptions::plain_attention).
     pub plain: bool,
+}
+
+/// What the window of the contributed operator counts: versions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Counts {
+    /// The query's own token too.
+    Own,
+    /// The tokens before it.
+    Earlier,
+    /// Nobody knows which runtime it will be: windows are plain.
+    Unknown,
 }
 
 /// A translated graph with what its session has to know.
@@ -121,8 +134,7 @@ impl Translator<'_> {
         self.b.graph.name = graph.name.clone();
         for (index, node) in graph.nodes.iter().enumerate() {
             self.b.scope = format!("{index}.{}", node.op.name());
-            self.behind =
-                self.chooses_rows() && self.last_mixing.is_some_and(|last| index > last);
+            self.behind = self.chooses_rows() && self.last_mixing.is_some_and(|last| index > last);
             let made = self.node(&node.op, &node.inputs)?;
             for (&value, name) in node.outputs.iter().zip(made) {
                 self.values.insert((value, self.behind), name);
@@ -171,17 +183,23 @@ impl Translator<'_> {
             RowKind::Sequence => {
                 let squeezed = self.b.ints(&[0, info.width as i64]);
                 let inputs = [output, &squeezed];
-                self.b.named(crate::onnx::Domain::Onnx, "Reshape", &inputs, vec![name.into()], vec![]);
+                self.b.named(
+                    crate::onnx::Domain::Onnx,
+                    "Reshape",
+                    &inputs,
+                    vec![name.into()],
+                    vec![],
+                );
             }
             _ => {
                 let outputs = vec![name.into()];
                 self.b.named(crate::onnx::Domain::Onnx, "Identity", &[output], outputs, vec![]);
             }
         }
-        self.b.graph.outputs.insert(
-            0,
-            crate::onnx::Port { name: name.into(), element: Element::F32, shape },
-        );
+        self.b
+            .graph
+            .outputs
+            .insert(0, crate::onnx::Port { name: name.into(), element: Element::F32, shape });
     }
 
     fn batch(&self) -> Dim {
@@ -222,3 +240,6 @@ impl Translator<'_> {
         Ok(vec![made])
     }
 }
+
+#[cfg(test)]
+mod tests;

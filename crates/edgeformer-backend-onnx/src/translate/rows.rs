@@ -29,8 +29,7 @@ impl Translator<'_> {
         let sizes: Vec<i64> = widths.iter().map(|&width| width as i64).collect();
         let sizes = self.b.ints(&sizes);
         let axis = vec![("axis", Attribute::Int(-1))];
-        let pieces =
-            self.b.ops(Domain::Onnx, "Split", &[&grouped, &sizes], axis, widths.len());
+        let pieces = self.b.ops(Domain::Onnx, "Split", &[&grouped, &sizes], axis, widths.len());
         if groups == 1 {
             return pieces;
         }

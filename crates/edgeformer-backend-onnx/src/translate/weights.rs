@@ -60,7 +60,13 @@ impl<'a> Translator<'a> {
     /// The codes of a weight's blocks, the bytes of a block as the last dimension.
     fn codes(&mut self, name: &str, part: &Tensor, bits: i64, blocks: &[usize]) -> Name {
         let bytes = part.format().block_len() * bits as usize / 8;
-        self.made(format!("{name}.codes"), part, Form::Codes, Element::U8, &[blocks, &[bytes]].concat())
+        self.made(
+            format!("{name}.codes"),
+            part,
+            Form::Codes,
+            Element::U8,
+            &[blocks, &[bytes]].concat(),
+        )
     }
 
     fn scales(&mut self, name: &str, part: &Tensor, shape: &[usize]) -> Name {
@@ -101,7 +107,8 @@ impl<'a> Translator<'a> {
             _ => Element::F32,
         };
         let data = Data::Shared(part.bytes().clone());
-        let (shape, suffix) = (part.shape().to_vec(), if element == Element::F32 { "" } else { ".half" });
+        let (shape, suffix) =
+            (part.shape().to_vec(), if element == Element::F32 { "" } else { ".half" });
         self.b.initializer(Initializer { name: format!("{name}{suffix}"), element, shape, data })
     }
 
