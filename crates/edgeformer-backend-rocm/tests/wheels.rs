@@ -57,7 +57,7 @@ fn the_rocm_provider_is_refused_by_its_version() {
     let Some(folder) = build("EDGEFORMER_TEST_ORT_ROCM") else { return };
     let machine = two_gpus();
     let refusal = machine.refusal(Some(folder.clone()));
-    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @"");
+    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @r#"backend "rocm": [wheel]/libonnxruntime.so.1.22.2 is ONNX Runtime 1.22.2 with the ROCm provider, which later versions do not have: set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx, 1.23 or newer"#);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn migraphx_itself_may_be_missing() {
     let Some(folder) = build("EDGEFORMER_TEST_ORT_MIGRAPHX") else { return };
     let machine = two_gpus();
     let refusal = machine.refusal(Some(folder.clone()));
-    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @"");
+    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @r#"backend "rocm": [wheel]/libonnxruntime_providers_migraphx.so needs libmigraphx_c.so.3 of ROCm 7.2.4: MIGraphX is not installed: nothing named libmigraphx_c.so.3 is in [machine]/lib or the loader's path; install ROCm's package migraphx (ROCm 6 or 7), or set ROCM_PATH; or take an onnxruntime-migraphx that was built for the ROCm that is installed"#);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn hip_may_be_of_another_version_than_the_provider_needs() {
     let lib = machine.path().join("lib");
     std::fs::rename(lib.join("libamdhip64.so.7"), lib.join("libamdhip64.so.6")).unwrap();
     let refusal = machine.refusal(Some(folder.clone()));
-    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @"");
+    insta::assert_snapshot!(shown(&machine, &folder, &refusal), @r#"backend "rocm": [wheel]/libonnxruntime_providers_migraphx.so needs libamdhip64.so.7 of ROCm 7.2.4: the HIP runtime is not installed: nothing named libamdhip64.so.7 is in [machine]/lib or the loader's path; install ROCm's package hip-runtime-amd (ROCm 6 or 7), or set ROCM_PATH; or take an onnxruntime-migraphx that was built for the ROCm that is installed"#);
 }
 
 /// With everything there the GPUs are listed, in HIP's order. What stands in for MIGraphX here has
@@ -93,14 +93,33 @@ fn gpus_are_listed_and_a_provider_that_fails_says_why() {
         format!("{}  {} (score {}){facts}\n", device.id, device.description, device.score)
     });
     let listed: String = listed.collect();
-    insta::assert_snapshot!(shown(&machine, &folder, &listed), @"");
+    insta::assert_snapshot!(shown(&machine, &folder, &listed), @"
+0  AMD Radeon RX 7900 XTX (score 200)
+  instruction set: gfx1100
+  memory: 24.0 GiB
+  PCI slot: 0000:43:00.0
+  driver: amdgpu 6.16.6
+  HIP: 7.2.53211
+  ONNX Runtime: 1.27.1 with MIGraphX
+  library: [wheel]/libonnxruntime.so.1.27.1
+  precision: model
+1  AMD Instinct MI300X (score 200)
+  instruction set: gfx942
+  memory: 192.0 GiB
+  PCI slot: 0000:03:00.0
+  driver: amdgpu 6.16.6
+  HIP: 7.2.53211
+  ONNX Runtime: 1.27.1 with MIGraphX
+  library: [wheel]/libonnxruntime.so.1.27.1
+  precision: model
+");
 
     let compile = |device: &str| {
         let options = CompileOptions { device: device.into(), ..CompileOptions::default() };
         let error = backend.compile(model(), &options).err().unwrap();
         shown(&machine, &folder, &error.to_string())
     };
-    insta::assert_snapshot!(compile("2"), @"");
+    insta::assert_snapshot!(compile("2"), @r#"backend "rocm": there is no GPU "2", there are 0, 1"#);
     let refused = compile("1");
     assert!(refused.starts_with("backend \"rocm\": ONNX Runtime: "), "{refused}");
     assert!(refused.contains("libonnxruntime_providers_migraphx.so"), "{refused}");

@@ -93,14 +93,8 @@ struct Described {
 }
 
 fn node_properties(text: &str) -> Result<Option<Described>, Malformed> {
-    let known = [
-        "simd_count",
-        "gfx_target_version",
-        "vendor_id",
-        "device_id",
-        "location_id",
-        "domain",
-    ];
+    let known =
+        ["simd_count", "gfx_target_version", "vendor_id", "device_id", "location_id", "domain"];
     let values = numbers(text, &known)?;
     let simds = values.get("simd_count").ok_or_else(|| Malformed::new("it has no simd_count"))?;
     if *simds == 0 {
@@ -197,8 +191,11 @@ mod tests {
     #[test]
     fn a_card_is_described() {
         let described = node_properties(CARD).unwrap().unwrap();
-        let expected =
-            Described { gfx: Some("gfx1100".into()), device_id: 0x744c, slot: "0000:03:00.0".into() };
+        let expected = Described {
+            gfx: Some("gfx1100".into()),
+            device_id: 0x744c,
+            slot: "0000:03:00.0".into(),
+        };
         assert_eq!(described, expected);
         assert_eq!(node_properties("cpu_cores_count 16\nsimd_count 0\n").unwrap(), None);
     }
