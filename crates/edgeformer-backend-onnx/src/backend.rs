@@ -66,7 +66,7 @@ impl OnnxBackend {
             None => Vec::new(),
         };
         let provider = Provider::named(device, library)?;
-        Ok(Choice { provider, options, plain_attention: self.options.plain_attention })
+        Ok(Choice { provider, options, plain_operators: self.options.plain_operators })
     }
 
     fn found(&self) -> Result<Vec<Device>, Problem> {
@@ -117,7 +117,7 @@ impl Backend for OnnxBackend {
     ) -> Result<Footprint> {
         threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, compile, session, self.options.plain_attention)
+        program::plan(model, compile, session, self.options.plain_operators)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {

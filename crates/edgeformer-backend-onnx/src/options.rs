@@ -12,11 +12,12 @@ pub struct OnnxOptions {
     /// The one execution provider whose devices the backend has. `None` has all that the library
     /// was built with.
     pub provider: Option<ExecutionProvider>,
-    /// Whether attention is made of products and a softmax over the cache's whole buffer, instead of
-    /// the operators that ONNX Runtime has for it. For providers that do not have them or have
-    /// another idea of them. Shapes depend on the tokens of a run and on the buffers alone: a
-    /// provider that compiles for shapes does so seldom.
-    pub plain_attention: bool,
+    /// Whether graphs keep to operators that other libraries know as well: attention of products and a
+    /// softmax over the cache's whole buffer, products without transposition or scale of their own.
+    /// For providers that leave others to the processor, or have another idea of them. Shapes depend
+    /// on the tokens of a run and on the buffers alone, so that a provider that compiles for shapes
+    /// does so seldom.
+    pub plain_operators: bool,
 }
 
 /// An execution provider of ONNX Runtime.

@@ -65,7 +65,7 @@ impl OnnxProgram {
 
     /// The translation that serves a session.
     fn translation(&self, session: &SessionOptions) -> Result<Options> {
-        let options = translation(self.repack, self.choice.plain_attention, session);
+        let options = translation(self.repack, self.choice.plain_operators, session);
         let windows = self.model.graph.cache.slots.iter().any(|slot| slot.window().is_some());
         match !options.plain && (windows || options.window.is_some()) {
             true => Ok(Options { counts: self.counts()?, ..options }),

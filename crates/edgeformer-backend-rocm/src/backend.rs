@@ -53,7 +53,7 @@ impl RocmBackend {
     fn any(&self) -> OnnxBackend {
         OnnxBackend::new(OnnxOptions {
             name: Some(NAME),
-            plain_attention: true,
+            plain_operators: true,
             ..OnnxOptions::default()
         })
     }

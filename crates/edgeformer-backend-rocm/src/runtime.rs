@@ -109,8 +109,9 @@ pub(crate) fn backend(options: &RocmOptions, gpu: usize) -> Result<OnnxBackend, 
         library: options.library.clone(),
         provider: Some(provider),
         // MIGraphX takes a run of several tokens for the start of its sequence in
-        // `GroupQueryAttention`, and the standard's `Attention` for another operator of that name.
-        plain_attention: true,
+        // `GroupQueryAttention`, the standard's `Attention` for another operator of that name, and
+        // leaves products by contributed operators to the processor.
+        plain_operators: true,
     }))
 }
 

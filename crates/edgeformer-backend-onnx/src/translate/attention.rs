@@ -104,7 +104,7 @@ impl Translator<'_> {
         let group = (heads / kv_heads) as i64;
         let queries = self.b.reshape(queries, &[0, 0, kv_heads as i64, group, key_dim as i64]);
         let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
-        let mut scores = self.b.times_transposed(&queries, &keys, scale);
+        let mut scores = self.b.times_transposed(&queries, (&keys, 5), scale);
         if let Some(cap) = soft_cap {
             scores = self.soft_cap(&scores, cap);
         }

@@ -51,8 +51,8 @@ pub(crate) struct Options {
     pub window: Option<usize>,
     /// What the runtime's operator counts in a window.
     pub counts: Counts,
-    /// Whether attention is made of products and a softmax; see
-    /// [`OnnxOptions::plain_attention`](crate::OnnxOptions::plain_attention).
+    /// Whether it keeps to widely known operators; see
+    /// [`OnnxOptions::plain_operators`](crate::OnnxOptions::plain_operators).
     pub plain: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn translate(model: &Model, options: Options) -> Result<Translation> 
     let mut translator = Translator {
         model,
         options,
-        b: Builder::default(),
+        b: Builder::new(options.plain),
         values: BTreeMap::new(),
         last_mixing: last_mixing(&model.graph),
         behind: false,

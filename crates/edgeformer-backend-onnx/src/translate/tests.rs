@@ -83,7 +83,7 @@ fn what_the_operator_lacks_is_plain() {
 }
 
 #[test]
-fn plain_attention_is_over_the_whole_buffer() {
+fn plain_operators_attend_over_the_whole_buffer() {
     let options = Options { plain: true, ..options(Target::Session) };
     insta::assert_snapshot!(written(&layer(Some(5), Format::F32), options));
 }

@@ -32,10 +32,13 @@ impl<'a> Translator<'a> {
 
     fn part_product(&mut self, x: &str, name: &str, part: &Tensor) -> Result<Name> {
         match bits(part.format()) {
-            Some(bits) => self.block_product(x, name, part, bits),
-            None => {
+            // Other libraries know codes of four bits.
+            Some(bits) if bits == 4 || !self.options.plain => {
+                self.block_product(x, name, part, bits)
+            }
+            _ => {
                 let weight = self.float_weight(name, part);
-                Ok(self.b.times_transposed(x, &weight, 1.0))
+                Ok(self.b.times_transposed(x, (&weight, 2), 1.0))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The suite with attention of plain operators, as MIGraphX gets it: here on the CPU.
+//! The suite with plain operators, as MIGraphX gets them: here on the CPU.
 
 use edgeformer_backend_onnx::{OnnxBackend, OnnxOptions};
 use edgeformer_conformance::{Suite, known};
@@ -6,7 +6,7 @@ use edgeformer_core::Backend;
 
 #[test]
 fn conforms() {
-    let options = OnnxOptions { plain_attention: true, ..OnnxOptions::default() };
+    let options = OnnxOptions { plain_operators: true, ..OnnxOptions::default() };
     let backend = OnnxBackend::new(options);
     if let Err(error) = backend.devices() {
         println!("skipped: {error}");
