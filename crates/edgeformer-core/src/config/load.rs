@@ -8,8 +8,9 @@ use super::{Config, ENV_PREFIX, FILE_NAME, nearest};
 use crate::{Error, Result};
 
 /// Variables with the prefix that are not settings of an engine: `EDGEFORMER_CONFIG` names the
-/// settings file itself, `EDGEFORMER_SHARED` is where tests find reference data.
-const OTHER_VARIABLES: [&str; 2] = ["config", "shared"];
+/// settings file itself, `EDGEFORMER_ORT` the library of ONNX Runtime, `EDGEFORMER_SHARED` is where
+/// tests find reference data.
+const OTHER_VARIABLES: [&str; 3] = ["config", "ort", "shared"];
 
 /// Settings that name code to run. A file in the working directory may be anybody's, so they come
 /// from the command line and the environment alone.
