@@ -32,13 +32,14 @@ impl RocmBackend {
     }
 
     fn device(&self, gpu: Found, runtime: &RuntimeLibrary) -> Device {
-        let Found { number, name, gfx, memory, slot, driver, hip } = gpu;
+        let Found { number, name, gfx, memory, device_id, slot, driver, hip } = gpu;
         let fact = |name: &str, value: String| (name.to_owned(), value);
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64);
         let known = [
             gfx.map(|gfx| fact("instruction set", gfx)),
             memory.map(|bytes| fact("memory", gib(bytes))),
             slot.map(|slot| fact("PCI slot", slot)),
+            device_id.map(|id| fact("PCI device", format!("1002:{id:04x}"))),
             driver.map(|version| fact("driver", format!("amdgpu {version}"))),
             Some(fact("HIP", hip)),
             Some(fact("ONNX Runtime", format!("{} with MIGraphX", runtime.version))),

@@ -151,7 +151,7 @@ fn the_gpus_may_be_hidden() {
     }
     let machine = one_gpu();
     let properties = machine.path().join("sys/class/kfd/kfd/topology/nodes/1/properties");
-    fs::set_permissions(&properties, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&properties, Permissions::from_mode(0o000)).unwrap();
     let Some(refusal) = refusal_for_nobody(&machine, "the_gpus_may_be_hidden") else { return };
     insta::assert_snapshot!(refusal, @r#"backend "rocm": none of the 1 GPUs in [machine]/sys/class/kfd/kfd/topology/nodes may be seen from here: start the container with --device /dev/kfd --device /dev/dri"#);
 }

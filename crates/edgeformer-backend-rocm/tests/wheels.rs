@@ -98,6 +98,7 @@ fn gpus_are_listed_and_a_provider_that_fails_says_why() {
   instruction set: gfx1100
   memory: 24.0 GiB
   PCI slot: 0000:43:00.0
+  PCI device: 1002:744c
   driver: amdgpu 6.16.6
   HIP: 7.2.53211
   ONNX Runtime: 1.27.1 with MIGraphX
@@ -107,6 +108,7 @@ fn gpus_are_listed_and_a_provider_that_fails_says_why() {
   instruction set: gfx942
   memory: 192.0 GiB
   PCI slot: 0000:03:00.0
+  PCI device: 1002:744c
   driver: amdgpu 6.16.6
   HIP: 7.2.53211
   ONNX Runtime: 1.27.1 with MIGraphX

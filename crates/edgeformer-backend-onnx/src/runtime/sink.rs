@@ -25,8 +25,8 @@ pub(crate) struct Build<'a> {
     pub provider: &'a Choice,
     /// Threads of an operator; `None` leaves it to the runtime.
     pub threads: Option<usize>,
-    /// Whether the runtime may keep weights in layouts of its own.
-    pub prepack: bool,
+    /// Told of bytes of the model that were read and will not be read again.
+    pub release: &'a dyn Fn(&[u8]),
 }
 
 impl Build<'_> {
@@ -38,6 +38,9 @@ impl Build<'_> {
         let mut borrowed = Vec::new();
         for initializer in &graph.initializers {
             borrowed.extend(add_initializer(&mut built, initializer)?);
+            if let Data::Made(tensor, _) = &initializer.data {
+                (self.release)(tensor.bytes());
+            }
         }
         for one in &graph.nodes {
             built.add_node(node(one)?)?;
@@ -46,17 +49,17 @@ impl Build<'_> {
             graph.domains().into_iter().map(|domain| Opset::new(domain.name(), domain.version()));
         let mut model = Model::new(opsets.collect::<Result<Vec<_>, _>>()?)?;
         model.set_graph(built)?;
-        let session = self.commit(model)?;
+        let session = self.commit(model, graph.is_packed())?;
         Runnable::new(session, &graph, borrowed)
     }
 
-    fn commit(&self, model: Model) -> Result<Session, Problem> {
+    fn commit(&self, model: Model, prepack: bool) -> Result<Session, Problem> {
         let mut builder = Session::builder(&self.library.environment)?
             // What is not asked for by name is not chosen by the runtime either.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
             .with_no_environment_execution_providers()?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_prepacking(self.prepack)?
+            .with_prepacking(prepack)?
             // Constants that are computed once would be copies of weights.
             .with_disabled_optimizers("ConstantFolding")?
             // Lengths change from run to run: plans of memory would be made anew.

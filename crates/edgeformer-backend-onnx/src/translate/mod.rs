@@ -43,7 +43,8 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Options {
     pub target: Target,
-    /// Whether half floats stay so, and are widened in every run.
+    /// Whether half floats stay so, and the runtime widens them: small files. A session's are
+    /// widened once, for the runtime would do so in every run.
     pub in_place: bool,
     /// Whether latents become keys and values; otherwise queries go to the latents' space.
     pub expanded: bool,

@@ -88,8 +88,7 @@ impl<'a> Translator<'a> {
         self.b.initializer(Initializer { name, element, shape: shape.to_vec(), data })
     }
 
-    /// A tensor of the model as floats of 32 bits: those of the file where it has such; half
-    /// floats are widened once, or in every run where weights are used in place.
+    /// A tensor of the model as floats of 32 bits: those of the file where it has such.
     pub(super) fn float_weight(&mut self, name: &str, part: &Tensor) -> Name {
         let in_place = matches!(part.format(), Format::F16 | Format::BF16) && self.options.in_place;
         match part.format() {

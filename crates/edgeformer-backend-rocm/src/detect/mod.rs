@@ -32,6 +32,8 @@ pub(crate) struct Found {
     pub gfx: Option<String>,
     /// Bytes of its memory.
     pub memory: Option<u64>,
+    /// PCI's number of the kind of device.
+    pub device_id: Option<u16>,
     /// Where it is plugged in.
     pub slot: Option<String>,
     /// Version of the driver, where it has one.
@@ -81,6 +83,7 @@ fn join(nodes: Vec<Gpu>, hip: Hip, driver: Option<String>) -> Vec<Found> {
             name: known.into_iter().find(|name| !name.is_empty()).unwrap_or("AMD GPU".into()),
             gfx: node.and_then(|node| node.gfx.clone()),
             memory: memory.or(of_its_own),
+            device_id: node.map(|node| node.device_id),
             slot: slot.or_else(|| node.map(|node| node.slot.clone())),
             driver: driver.clone(),
             hip: version.clone(),
@@ -95,10 +98,9 @@ mod tests {
 
     fn node(node: u32, slot: &str, memory: u64) -> Gpu {
         Gpu {
-            node,
             name: format!("chip{node}"),
             gfx: Some(format!("gfx90{node}")),
-            device_id: 1,
+            device_id: 0x744c,
             memory,
             slot: slot.into(),
         }
