@@ -65,7 +65,8 @@ impl OnnxBackend {
             Some(provider) => provider.options.clone(),
             None => Vec::new(),
         };
-        Ok(Choice { provider: Provider::named(device, library)?, options })
+        let provider = Provider::named(device, library)?;
+        Ok(Choice { provider, options, plain_operators: self.options.plain_operators })
     }
 
     fn found(&self) -> Result<Vec<Device>, Problem> {
@@ -116,7 +117,7 @@ impl Backend for OnnxBackend {
     ) -> Result<Footprint> {
         threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, compile, session)
+        program::plan(model, session, self.options.plain_operators)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
@@ -129,8 +130,7 @@ impl Backend for OnnxBackend {
         let library = self.library().map_err(|problem| problem.of(self.label()))?;
         let choice =
             self.choice(&options.device, &library).map_err(|problem| problem.of(self.label()))?;
-        let program =
-            OnnxProgram::new(self.label(), model, library, choice, threads, options.repack)?;
+        let program = OnnxProgram::new(self.label(), model, library, choice, threads)?;
         Ok(Arc::new(program))
     }
 }

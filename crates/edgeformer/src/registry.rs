@@ -13,6 +13,8 @@ const BACKENDS: &[Make] = &[
     cpu,
     #[cfg(feature = "onnx")]
     onnx,
+    #[cfg(feature = "rocm")]
+    rocm,
     #[cfg(feature = "candle")]
     candle,
 ];
@@ -42,6 +44,13 @@ fn onnx(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
     // Where the library is, the environment says: devices tell if it is nowhere.
     let options = edgeformer_backend_onnx::OnnxOptions::default();
     Ok(Arc::new(edgeformer_backend_onnx::OnnxBackend::new(options)))
+}
+
+#[cfg(feature = "rocm")]
+fn rocm(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    // Devices tell what is missing; nothing is looked for before.
+    let options = edgeformer_backend_rocm::RocmOptions::from_environment()?;
+    Ok(Arc::new(edgeformer_backend_rocm::RocmBackend::new(options)))
 }
 
 #[cfg(feature = "candle")]

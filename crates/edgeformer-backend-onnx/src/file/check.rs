@@ -1,9 +1,10 @@
 //! Whether what a `.onnx` file says of its weights holds.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
-use edgeformer_core::{Error, Result};
+use edgeformer_core::Result;
 
 use super::wire::{Field, read};
 
@@ -17,10 +18,12 @@ const MOST: u64 = 1 << 31;
 /// If the file cannot be read, is damaged, or names a place that leaves the folder, is a link or
 /// no regular file, or ends before the tensor does.
 pub fn check(path: &Path) -> Result<usize> {
-    let problem = |what: String| Error::Config(format!("{}: {what}", path.display()));
+    let problem = |what: String| {
+        std::io::Error::new(ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+    };
     let bytes = fs::metadata(path)?.len();
     if bytes > MOST {
-        return Err(problem(format!("{bytes} bytes, a file of 2 GiB at most is expected")));
+        return Err(problem(format!("{bytes} bytes, a file of 2 GiB at most is expected")).into());
     }
     let file = fs::read(path)?;
     let externals =

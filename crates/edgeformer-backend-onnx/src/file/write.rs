@@ -1,15 +1,15 @@
 //! Writes a model as a `.onnx` file.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use edgeformer_core::{Error, Model, Result};
+use edgeformer_core::{Model, Result};
 use tempfile::NamedTempFile;
 
 use super::check::check;
 use super::proto::{External, model as model_message, tensor};
 use crate::onnx::OnnxGraph;
-use crate::translate::{Options, Target, translate};
+use crate::translate::{Counts, Options, Target, translate};
 
 /// Smaller constants are in the `.onnx` file itself.
 const SMALL: usize = 1024;
@@ -43,13 +43,18 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
     let data = folder.join(&location);
     for file in [path, &data] {
         if !force && file.symlink_metadata().is_ok() {
-            return Err(Error::Config(format!(
-                "{} is there already: choose another name, or replace it with --force",
-                file.display()
-            )));
+            let problem = format!("{}: is there already: --force replaces it", file.display());
+            return Err(std::io::Error::new(ErrorKind::AlreadyExists, problem).into());
         }
     }
-    let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
+    let options = Options {
+        target: Target::File,
+        in_place: true,
+        expanded: false,
+        window: None,
+        counts: Counts::Unknown,
+        plain: false,
+    };
     let graph = translate(model, options)?.graph;
     let mut weights = NamedTempFile::new_in(folder)?;
     let (tensors, data_bytes) = write_weights(&graph, &location, weights.as_file_mut())?;
@@ -64,8 +69,10 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
 /// The folder, and the name of the file with the weights.
 fn places(path: &Path) -> Result<(&Path, String)> {
     let name = path.file_name().and_then(|name| name.to_str());
-    let name =
-        name.ok_or_else(|| Error::Config(format!("{} is no name for a file", path.display())))?;
+    let name = name.ok_or_else(|| {
+        let problem = format!("{}: no name for a file", path.display());
+        std::io::Error::new(ErrorKind::InvalidInput, problem)
+    })?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

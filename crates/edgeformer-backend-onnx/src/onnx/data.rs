@@ -45,9 +45,19 @@ pub enum Form {
 impl Initializer {
     /// Its bytes: borrowed where the model's file has them so.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
+        if let Data::Shared(bytes) = &self.data {
+            return Cow::Borrowed(bytes);
+        }
+        let mut bytes = vec![0; self.byte_len()];
+        self.fill(&mut bytes);
+        Cow::Owned(bytes)
+    }
+
+    /// Writes its bytes, as many as [`byte_len`](Self::byte_len) says.
+    pub fn fill(&self, to: &mut [u8]) {
         match &self.data {
-            Data::Shared(bytes) => Cow::Borrowed(bytes),
-            Data::Made(tensor, form) => Cow::Owned(form.make(tensor)),
+            Data::Shared(bytes) => to.copy_from_slice(bytes),
+            Data::Made(tensor, form) => form.fill(tensor, to),
         }
     }
 
@@ -66,15 +76,37 @@ impl Initializer {
 }
 
 impl Form {
-    fn make(self, tensor: &Tensor) -> Vec<u8> {
-        match (self, tensor.format()) {
-            (Self::Floats, _) => bytemuck::cast_slice(&tensor.to_f32()).to_vec(),
-            (Self::Codes, Format::Q8_0) => blocks(tensor).flat_map(|block| codes8(block)).collect(),
-            (Self::Codes, _) => blocks(tensor).flat_map(|block| codes4(block)).collect(),
-            (Self::Scales, _) => {
-                blocks(tensor).flat_map(|block| scale(block).to_le_bytes()).collect()
+    fn fill(self, tensor: &Tensor, to: &mut [u8]) {
+        match self {
+            Self::Floats => floats(tensor, to),
+            Self::Scales => {
+                for (scale, block) in to.chunks_exact_mut(4).zip(blocks(tensor)) {
+                    scale.copy_from_slice(&scale_of(block).to_le_bytes());
+                }
+            }
+            Self::Codes if tensor.format() == Format::Q8_0 => {
+                for (codes, block) in to.chunks_exact_mut(32).zip(blocks(tensor)) {
+                    codes.copy_from_slice(&codes8(block));
+                }
+            }
+            Self::Codes => {
+                for (codes, block) in to.chunks_exact_mut(16).zip(blocks(tensor)) {
+                    codes.copy_from_slice(&codes4(block));
+                }
             }
         }
+    }
+}
+
+/// Decodes a tensor a few blocks at a time, so that nothing of its size is held twice.
+fn floats(tensor: &Tensor, to: &mut [u8]) {
+    let format = tensor.format();
+    let mut values = vec![0.0f32; format.block_len() * 256];
+    let blocks = tensor.bytes().chunks(format.block_bytes() * 256);
+    for (blocks, to) in blocks.zip(to.chunks_mut(4 * values.len())) {
+        let values = &mut values[..to.len() / 4];
+        format.dequantize(blocks, values).expect("chunks are whole blocks");
+        to.copy_from_slice(bytemuck::cast_slice(values));
     }
 }
 
@@ -91,7 +123,7 @@ fn blocks(tensor: &Tensor) -> impl Iterator<Item = &[u8]> {
     tensor.bytes().chunks_exact(tensor.format().block_bytes())
 }
 
-fn scale(block: &[u8]) -> f32 {
+fn scale_of(block: &[u8]) -> f32 {
     f16::from_le_bytes([block[0], block[1]]).to_f32()
 }
 
@@ -114,8 +146,13 @@ mod tests {
 
     /// What `MatMulNBits` reads: `(code - middle) * scale`.
     fn decoded(tensor: &Tensor, bits: i64) -> Vec<f32> {
-        let codes = Form::Codes.make(tensor);
-        let scales = Form::Scales.make(tensor);
+        let made = |form: Form, bytes: usize| {
+            let mut made = vec![0; bytes];
+            form.fill(tensor, &mut made);
+            made
+        };
+        let codes = made(Form::Codes, tensor.elements() * bits as usize / 8);
+        let scales = made(Form::Scales, tensor.elements() / 8);
         let scale = |i: usize| f32::from_le_bytes(scales[4 * (i / 32)..][..4].try_into().unwrap());
         let code = |i: usize| match bits {
             8 => i32::from(codes[i]) - 128,

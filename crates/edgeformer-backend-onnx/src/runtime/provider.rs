@@ -45,6 +45,8 @@ enum Means {
 pub(crate) struct Choice {
     pub provider: &'static Provider,
     pub options: Vec<(String, String)>,
+    /// As the backend's options say.
+    pub plain_operators: bool,
 }
 
 fn configured<E>(provider: E, options: &[(String, String)]) -> Made

@@ -61,7 +61,12 @@ impl Translator<'_> {
                 self.b.op("LayerNormalization", &[&grouped, &scale], attributes)
             }
             (NormKind::Rms, bias) => {
-                let normal = self.b.op("RMSNormalization", &[&grouped, &scale], attributes);
+                // The same before the standard had it.
+                let op = match self.options.plain {
+                    true => "SimplifiedLayerNormalization",
+                    false => "RMSNormalization",
+                };
+                let normal = self.b.op(op, &[&grouped, &scale], attributes);
                 match bias {
                     Some(bias) => self.b.op("Add", &[&normal, &bias], vec![]),
                     None => normal,

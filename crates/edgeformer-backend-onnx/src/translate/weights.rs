@@ -32,10 +32,13 @@ impl<'a> Translator<'a> {
 
     fn part_product(&mut self, x: &str, name: &str, part: &Tensor) -> Result<Name> {
         match bits(part.format()) {
-            Some(bits) => self.block_product(x, name, part, bits),
-            None => {
+            // Other libraries know codes of four bits.
+            Some(bits) if bits == 4 || !self.options.plain => {
+                self.block_product(x, name, part, bits)
+            }
+            _ => {
                 let weight = self.float_weight(name, part);
-                Ok(self.b.times_transposed(x, &weight, 1.0))
+                Ok(self.b.times_transposed(x, (&weight, 2), 1.0))
             }
         }
     }
@@ -85,8 +88,7 @@ impl<'a> Translator<'a> {
         self.b.initializer(Initializer { name, element, shape: shape.to_vec(), data })
     }
 
-    /// A tensor of the model as floats of 32 bits: those of the file where it has such; half
-    /// floats are widened once, or in every run where weights are used in place.
+    /// A tensor of the model as floats of 32 bits: those of the file where it has such.
     pub(super) fn float_weight(&mut self, name: &str, part: &Tensor) -> Name {
         let in_place = matches!(part.format(), Format::F16 | Format::BF16) && self.options.in_place;
         match part.format() {

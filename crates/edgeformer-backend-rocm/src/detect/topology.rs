@@ -20,8 +20,6 @@ const MAX_MEMORY: u64 = 1 << 50;
 /// A GPU that the driver offers for computing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gpu {
-    /// Number of its node.
-    pub node: u32,
     /// What the driver calls the chip, for example `navi31`; may be empty.
     pub name: String,
     /// The instruction set, for example `gfx1100`; older drivers do not say.
@@ -57,10 +55,10 @@ pub(crate) fn read(sysfs: &Path) -> Result<Topology, Problem> {
     let unreadable = |path: &Path, error| Problem::Unreadable { path: path.into(), error };
     let mut topology = Topology::default();
     let nodes = children(&folder, MAX_NODES).map_err(|error| unreadable(&folder, error))?;
-    for (node, path) in nodes {
+    for (_, path) in nodes {
         let properties = path.join("properties");
         match read_bounded(&properties) {
-            Ok(text) => topology.gpus.extend(gpu(node, &path, &text)?),
+            Ok(text) => topology.gpus.extend(gpu(&path, &text)?),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => topology.hidden += 1,
             Err(error) => return Err(unreadable(&properties, error)),
         }
@@ -69,7 +67,7 @@ pub(crate) fn read(sysfs: &Path) -> Result<Topology, Problem> {
 }
 
 /// The GPU that a node's properties describe; none if they are those of a processor.
-fn gpu(node: u32, path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
+fn gpu(path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
     let malformed = |path: PathBuf| move |Malformed(problem)| Problem::Malformed { path, problem };
     let described = node_properties(text).map_err(malformed(path.join("properties")))?;
     let Some(Described { gfx, device_id, slot }) = described else { return Ok(None) };
@@ -81,7 +79,7 @@ fn gpu(node: u32, path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
         let Ok(text) = read_bounded(&bank.join("properties")) else { continue };
         memory += bank_bytes(&text).map_err(malformed(bank.join("properties")))?;
     }
-    Ok(Some(Gpu { node, name: printable, gfx, device_id, memory, slot }))
+    Ok(Some(Gpu { name: printable, gfx, device_id, memory, slot }))
 }
 
 /// What the properties of a GPU's node say.

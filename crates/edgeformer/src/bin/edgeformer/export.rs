@@ -26,7 +26,7 @@ pub fn run(command: &args::Export) -> Outcome {
     let source = ModelSource::from_path(command.model.as_deref());
     let model = source.open_file(&OpenOptions { tokenizer: false })?.model;
     let working = Working::on(format!("writing {}", command.onnx.display()), command.quiet);
-    let done = export(&model, &command.onnx, command.force)?;
+    let done = export(&model, &command.onnx, command.force).map_err(edgeformer::Error::from)?;
     drop(working);
     let seconds = start.elapsed().as_secs_f64();
     let (onnx, data) = (done.model.as_path(), done.data.as_path());
