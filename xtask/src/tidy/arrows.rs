@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-candle", &["edgeformer-core", "edgeformer-sequences"]),
