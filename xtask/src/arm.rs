@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -29,27 +30,65 @@ pub struct TestArm {
 /// What runs programs for ARM.
 pub const EMULATOR: &str = "qemu-aarch64-static";
 
+/// The crates that are tested: those that know instruction sets, and what people run. Files, plain
+/// arithmetic on weights, measurements and developer tasks do not depend on them, and the suite's
+/// own evaluator of graphs takes minutes under emulation; the suite itself runs as a test of the CPU
+/// backend.
+const PACKAGES: [&str; 6] =
+    ["-p", "edgeformer-core", "-p", "edgeformer-backend-cpu", "-p", "edgeformer"];
+
+/// Tests of the built binary whose answers come from kernels; the others are the same everywhere.
+const OF_THE_BINARY: [&str; 9] = [
+    "the_embedded_model",
+    "the_same_seed",
+    "plans_and_devices",
+    "stories260k",
+    "quantized_stories",
+    "logits_equal",
+    "encoders",
+    "images",
+    "packed::",
+];
+
 impl TestArm {
     pub fn run(&self) -> Result<()> {
-        let mut test = cargo_for_arm("test")?;
-        let runner = format!("timeout {TIMEOUT_SECONDS} {EMULATOR}");
-        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
-        // Every kernel table runs, those of the newest instructions too.
-        test.env("QEMU_CPU", "max");
-        match self.arguments.as_slice() {
-            // Developer tasks, measurements and the suite's own evaluator of graphs (minutes under
-            // emulation) do not depend on the instruction set, nor does plain arithmetic on
-            // weights; the suite itself runs as a test of the CPU backend.
-            [] => test
-                .args(["--workspace", "--exclude", "xtask", "--exclude", "edgeformer-bench"])
-                .args(["--exclude", "edgeformer-conformance", "--exclude", "edgeformer-quantize"])
-                // Its libraries are examples of cargo, which are not among these.
-                .args(["--exclude", "edgeformer-plugin"])
-                .args(["--lib", "--bins", "--tests"]),
-            arguments => test.args(arguments),
-        };
-        run(&mut test)
+        if !self.arguments.is_empty() {
+            return run(emulated()?.args(&self.arguments));
+        }
+        let libraries = root().join("crates/edgeformer-backend-cpu/tests");
+        let mut tests = integration_tests(&libraries)?;
+        tests
+            .extend(["engine", "chat", "saved", "prefix", "speculation", "long"].map(String::from));
+        let named = tests.iter().flat_map(|test| ["--test", test]);
+        run(emulated()?.args(PACKAGES).arg("--lib").args(named))?;
+        run(emulated()?.args(PACKAGES).args(["--test", "cli", "--"]).args(OF_THE_BINARY))
     }
+}
+
+/// The names of the tests in a folder.
+fn integration_tests(folder: &Path) -> Result<Vec<String>> {
+    let unread = |error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unread)? {
+        let path = entry.map_err(unread)?.path();
+        let is_test =
+            path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").is_file();
+        if let (true, Some(name)) = (is_test, path.file_stem()) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// `cargo test` for ARM, under the emulator.
+fn emulated() -> Result<Command> {
+    let mut test = cargo_for_arm("test")?;
+    let runner = format!("timeout {TIMEOUT_SECONDS} {EMULATOR}");
+    test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    // Every kernel table runs, those of the newest instructions too.
+    test.env("QEMU_CPU", "max");
+    Ok(test)
 }
 
 /// Where programs for ARM are built: the compiler differs from the host's, sharing a folder would

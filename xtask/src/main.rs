@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask TASK`.
 
 mod arm;
+mod backends;
 mod bench;
 mod ci;
 mod compare;
@@ -30,6 +31,8 @@ enum Task {
     TestArm(arm::TestArm),
     /// Check the rules of the house: file lengths, unsafe code, crate arrows, dependency counts
     Tidy,
+    /// Run the conformance suite over every backend and write docs/backends.md
+    Backends(backends::Backends),
     /// Write a GGUF file with random weights in real shapes
     MakeModel(make_model::MakeModel),
     /// Compare what `plan` predicts with the memory that runs take
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Ci(ci) => ci.run(),
         Task::TestArm(arm) => arm.run(),
         Task::Tidy => tidy::run().inspect(|()| println!("every rule holds")),
+        Task::Backends(backends) => backends.run(),
         Task::MakeModel(make) => make.run(),
         Task::PlanAccuracy(accuracy) => accuracy.run(),
         Task::SetupOrt(setup) => setup.run(),

@@ -8,7 +8,7 @@ use edgeformer_core::{
 use crate::OnnxOptions;
 use crate::error::Problem;
 use crate::program::{self, OnnxProgram};
-use crate::runtime::{Choice, Library, PROVIDERS, Place, Provider};
+use crate::runtime::{Choice, Library, PROVIDERS, Place, Provider, RuntimeLibrary, look};
 
 /// The name that `--backend` takes.
 const NAME: &str = "onnx";
@@ -25,6 +25,16 @@ impl OnnxBackend {
     /// The backend with these options. The library is looked for when it is needed.
     pub fn new(options: OnnxOptions) -> Self {
         Self { options }
+    }
+
+    /// The library that it would run, looked at without starting anything of it: of any version.
+    ///
+    /// # Errors
+    /// If there is none, or what there is is not ONNX Runtime.
+    pub fn runtime(&self) -> Result<RuntimeLibrary> {
+        let place = Place::find(self.options.library.as_deref());
+        let looked = place.and_then(|place| look(&place.path));
+        looked.map_err(|problem| problem.of(self.label()))
     }
 
     fn label(&self) -> &'static str {

@@ -29,3 +29,4 @@ mod translate;
 pub use backend::OnnxBackend;
 pub use file::{ExportSummary, check, export};
 pub use options::{ExecutionProvider, OnnxOptions};
+pub use runtime::RuntimeLibrary;

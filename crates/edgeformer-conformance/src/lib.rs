@@ -20,6 +20,7 @@
 //! | module | |
 //! |---|---|
 //! | [`suite`](Suite) | cases, groups, known exceptions, reports |
+//! | [`known`] | the exceptions of this repository's backends |
 //! | [`reference`](mod@reference) | what a graph means: a plain evaluator in f64, the specification of every op |
 //! | `cases/ops` | one small graph an op, deterministic weights, compared with the reference |
 //! | `cases/cache` | what the cache promises, through the trait alone |

@@ -13,6 +13,8 @@ const BACKENDS: &[Make] = &[
     cpu,
     #[cfg(feature = "onnx")]
     onnx,
+    #[cfg(feature = "candle")]
+    candle,
 ];
 
 /// A registry of the backends that are compiled in, then those of plugins.
@@ -40,4 +42,9 @@ fn onnx(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
     // Where the library is, the environment says: devices tell if it is nowhere.
     let options = edgeformer_backend_onnx::OnnxOptions::default();
     Ok(Arc::new(edgeformer_backend_onnx::OnnxBackend::new(options)))
+}
+
+#[cfg(feature = "candle")]
+fn candle(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    Ok(Arc::new(edgeformer_backend_candle::CandleBackend))
 }

@@ -6,9 +6,10 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
+    ("edgeformer-backend-candle", &["edgeformer-core", "edgeformer-sequences"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
     ("edgeformer-backend-onnx", &["edgeformer-core", "edgeformer-sequences"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
@@ -20,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "edgeformer-core",
             "edgeformer-models",
+            "edgeformer-backend-candle",
             "edgeformer-backend-cpu",
             "edgeformer-backend-onnx",
             "edgeformer-plugin",
@@ -31,12 +33,22 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "edgeformer",
             "edgeformer-backend-cpu",
+            "edgeformer-backend-onnx",
             "edgeformer-core",
             "edgeformer-models",
             "edgeformer-quantize",
         ],
     ),
-    ("xtask", &["edgeformer", "edgeformer-bench", "edgeformer-core", "edgeformer-models"]),
+    (
+        "xtask",
+        &[
+            "edgeformer",
+            "edgeformer-bench",
+            "edgeformer-conformance",
+            "edgeformer-core",
+            "edgeformer-models",
+        ],
+    ),
 ];
 
 /// Checks that the crates depend on each other as the design draws it.

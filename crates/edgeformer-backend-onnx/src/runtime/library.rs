@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use ort::environment::Environment;
 
 use super::find::Place;
+use super::look::look;
 use crate::error::Problem;
 
 /// The first minor version of ONNX Runtime 1 that has every operator.
@@ -36,7 +37,7 @@ impl Library {
             }
             None => {}
         }
-        let version = version(&place.path)?;
+        let version = look(&place.path)?.version;
         check_version(&place.path, &version)?;
         let builder =
             ort::init_from(&place.path).map_err(|error| Problem::Runtime(error.to_string()))?;
@@ -69,45 +70,6 @@ impl Library {
     }
 }
 
-/// What the library at a path says its version is.
-fn version(path: &Path) -> Result<String, Problem> {
-    if !starts_as_library(path) {
-        let why = "its first bytes are no library's".into();
-        return Err(Problem::NotALibrary { path: path.into(), why });
-    }
-    // SAFETY: the initialisers of a library that the user names are run: that is what loading is.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
-        let why = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        Problem::NotALibrary { path: path.into(), why }
-    })?;
-    type GetBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
-    // SAFETY: a symbol of this name is ONNX Runtime's, whose type this has been since 1.0.
-    let base = unsafe { library.get::<GetBase>(b"OrtGetApiBase\0") };
-    let Ok(base) = base else { return Err(Problem::WithoutApi { path: path.into() }) };
-    // SAFETY: it takes nothing and returns a pointer to a static table or null.
-    let base = unsafe { base().as_ref() };
-    let Some(base) = base else { return Err(Problem::WithoutApi { path: path.into() }) };
-    // SAFETY: the table is ONNX Runtime's; the function returns a static C string.
-    let version = unsafe { CStr::from_ptr((base.GetVersionString)()) };
-    Ok(version.to_string_lossy().into_owned())
-}
-
-/// Whether a file begins as libraries do: the loader's own words for text files differ.
-fn starts_as_library(path: &Path) -> bool {
-    use std::io::Read;
-    let mut magic = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    let known: [&[u8]; 6] = [
-        b"\x7fELF",
-        b"MZ",
-        &[0xcf, 0xfa, 0xed, 0xfe],
-        &[0xca, 0xfe, 0xba, 0xbe],
-        &[0xca, 0xfe, 0xba, 0xbf],
-        &[0xce, 0xfa, 0xed, 0xfe],
-    ];
-    read.is_ok() && known.iter().any(|known| magic.starts_with(known))
-}
-
 fn check_version(path: &Path, version: &str) -> Result<(), Problem> {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -130,15 +92,5 @@ mod tests {
         let refused = check_version(path, "1.22.1").unwrap_err();
         insta::assert_snapshot!(refused, @"/opt/libonnxruntime.so is ONNX Runtime 1.22.1, 1.23 or newer is needed");
         assert!(check_version(path, "none").is_err());
-    }
-
-    #[test]
-    fn a_text_is_not_loaded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("libonnxruntime.so");
-        std::fs::write(&path, "not a library").unwrap();
-        let text = version(&path).unwrap_err().to_string();
-        let text = text.replace(&path.display().to_string(), "[path]");
-        insta::assert_snapshot!(text, @"[path] is not a shared library that can be loaded here: its first bytes are no library's");
     }
 }

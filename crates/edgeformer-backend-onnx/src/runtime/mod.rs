@@ -10,6 +10,8 @@ mod sink;
 
 pub(crate) use find::Place;
 pub(crate) use library::Library;
+pub use look::RuntimeLibrary;
+pub(crate) use look::look;
 pub(crate) use provider::{Choice, PROVIDERS, Provider};
 pub(crate) use run::{Bound, Runnable};
 pub(crate) use sink::Build;

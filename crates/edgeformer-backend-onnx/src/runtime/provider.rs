@@ -1,7 +1,11 @@
 //! Execution providers by name. One that is asked for and cannot be had is an error, never a
 //! silent fall-back.
 
+use std::ffi::CString;
+
+use ort::AsPointer;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
+use ort::session::builder::SessionBuilder;
 
 use super::library::Library;
 use crate::error::Problem;
@@ -20,8 +24,20 @@ pub(crate) struct Provider {
     pub description: &'static str,
     /// Of its devices; the CPU backend has 100.
     pub score: u32,
-    /// Makes one with options, or nothing for the CPU, which is always there.
-    build: Option<Make>,
+    means: Means,
+}
+
+/// How a session is given a provider.
+#[derive(Debug)]
+enum Means {
+    /// Not at all: the CPU's is always there.
+    Always,
+    /// As `ort` makes one with options.
+    Made(Make),
+    /// By its name, with options as ONNX Runtime documents them. For MIGraphX, whose structure of
+    /// options is frozen without the newer ones, and longer in AMD's own builds than in the
+    /// interface that `ort` was made for.
+    Named,
 }
 
 /// A provider with its options.
@@ -41,20 +57,6 @@ where
 }
 
 /// Its options are fields of a structure rather than names.
-fn migraphx(options: &[(String, String)]) -> Made {
-    let mut provider = ep::MIGraphX::default();
-    for (key, value) in options {
-        provider = match (key.as_str(), value.parse::<i32>()) {
-            ("device_id", Ok(id)) => provider.with_device_id(id),
-            ("migraphx_fp16_enable", Ok(on @ 0..=1)) => provider.with_fp16(on == 1),
-            ("migraphx_exhaustive_tune", Ok(on @ 0..=1)) => provider.with_exhaustive_tune(on == 1),
-            _ => return Err(unknown("migraphx", key, value)),
-        };
-    }
-    Ok(provider.into())
-}
-
-/// As [`migraphx`].
 fn directml(options: &[(String, String)]) -> Made {
     let mut provider = ep::DirectML::default();
     for (key, value) in options {
@@ -75,76 +77,76 @@ const fn provider(
     canonical: &'static str,
     description: &'static str,
     score: u32,
-    build: Option<Make>,
+    means: Means,
 ) -> Provider {
-    Provider { name, canonical, description, score, build }
+    Provider { name, canonical, description, score, means }
 }
 
 /// Every provider that has a name here.
 pub(crate) static PROVIDERS: [Provider; 10] = [
-    provider("cpu", "CPUExecutionProvider", "ONNX Runtime on the processor", 60, None),
+    provider("cpu", "CPUExecutionProvider", "ONNX Runtime on the processor", 60, Means::Always),
     provider(
         "cuda",
         "CUDAExecutionProvider",
         "ONNX Runtime on NVIDIA GPUs (CUDA)",
         50,
-        Some(|options| configured(ep::CUDA::default(), options)),
+        Means::Made(|options| configured(ep::CUDA::default(), options)),
     ),
     provider(
         "tensorrt",
         "TensorrtExecutionProvider",
         "ONNX Runtime on NVIDIA GPUs (TensorRT)",
         40,
-        Some(|options| configured(ep::TensorRT::default(), options)),
+        Means::Made(|options| configured(ep::TensorRT::default(), options)),
     ),
     provider(
         "migraphx",
         "MIGraphXExecutionProvider",
         "ONNX Runtime on AMD GPUs (MIGraphX)",
         40,
-        Some(migraphx),
+        Means::Named,
     ),
     provider(
         "rocm",
         "ROCMExecutionProvider",
         "ONNX Runtime on AMD GPUs (ROCm)",
         50,
-        Some(|options| configured(ep::ROCm::default(), options)),
+        Means::Made(|options| configured(ep::ROCm::default(), options)),
     ),
     provider(
         "openvino",
         "OpenVINOExecutionProvider",
         "ONNX Runtime on Intel devices (OpenVINO)",
         40,
-        Some(|options| configured(ep::OpenVINO::default(), options)),
+        Means::Made(|options| configured(ep::OpenVINO::default(), options)),
     ),
     provider(
         "coreml",
         "CoreMLExecutionProvider",
         "ONNX Runtime on Apple devices (Core ML)",
         40,
-        Some(|options| configured(ep::CoreML::default(), options)),
+        Means::Made(|options| configured(ep::CoreML::default(), options)),
     ),
     provider(
         "directml",
         "DmlExecutionProvider",
         "ONNX Runtime on GPUs under Windows (DirectML)",
         40,
-        Some(directml),
+        Means::Made(directml),
     ),
     provider(
         "qnn",
         "QNNExecutionProvider",
         "ONNX Runtime on Qualcomm devices (QNN)",
         40,
-        Some(|options| configured(ep::QNN::default(), options)),
+        Means::Made(|options| configured(ep::QNN::default(), options)),
     ),
     provider(
         "xnnpack",
         "XnnpackExecutionProvider",
         "ONNX Runtime on the processor (XNNPACK)",
         30,
-        Some(|options| configured(ep::XNNPACK::default(), options)),
+        Means::Made(|options| configured(ep::XNNPACK::default(), options)),
     ),
 ];
 
@@ -171,9 +173,46 @@ impl Provider {
 }
 
 impl Choice {
-    /// The provider for a session; the CPU's needs none.
-    pub fn make(&self) -> Result<Option<ExecutionProviderDispatch>, Problem> {
-        let Some(build) = self.provider.build else { return Ok(None) };
-        Ok(Some(build(&self.options)?.error_on_failure()))
+    /// Gives it to a session. One that cannot be had is an error.
+    pub fn register(&self, mut builder: SessionBuilder) -> Result<SessionBuilder, Problem> {
+        match self.provider.means {
+            Means::Always => Ok(builder),
+            Means::Made(make) => {
+                let provider = make(&self.options)?.error_on_failure();
+                Ok(builder.with_execution_providers([provider])?)
+            }
+            Means::Named => {
+                append(&mut builder, self.provider.canonical, &self.options)?;
+                Ok(builder)
+            }
+        }
     }
+}
+
+fn append(
+    builder: &mut SessionBuilder,
+    name: &str,
+    options: &[(String, String)],
+) -> Result<(), Problem> {
+    let text = |text: &str| {
+        CString::new(text).map_err(|_| Problem::Runtime(format!("{text:?} has a zero byte")))
+    };
+    let name = text(name)?;
+    let keys = options.iter().map(|(key, _)| text(key)).collect::<Result<Vec<_>, _>>()?;
+    let values = options.iter().map(|(_, value)| text(value)).collect::<Result<Vec<_>, _>>()?;
+    let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+    let (keys_at, values_at) = (pointers(&keys), pointers(&values));
+    // SAFETY: the builder's options and all texts live through the call, which copies them; there
+    // are as many keys as values, and as many as it is told.
+    let status = unsafe {
+        (ort::api().SessionOptionsAppendExecutionProvider)(
+            builder.ptr_mut(),
+            name.as_ptr(),
+            keys_at.as_ptr(),
+            values_at.as_ptr(),
+            keys_at.len(),
+        )
+    };
+    // SAFETY: the status is the call's own and read once.
+    Ok(unsafe { ort::Error::result_from_status(status) }?)
 }

@@ -67,9 +67,7 @@ impl Build<'_> {
         if let Some(threads) = self.threads {
             builder = builder.with_intra_threads(threads)?;
         }
-        if let Some(provider) = self.provider.make()? {
-            builder = builder.with_execution_providers([provider])?;
-        }
+        builder = self.provider.register(builder)?;
         Ok(model.into_session(&builder)?)
     }
 }

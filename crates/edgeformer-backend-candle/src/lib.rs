@@ -1,0 +1,27 @@
+//! EdgeFormer's graphs on [candle](https://github.com/huggingface/candle)'s tensors.
+//!
+//! | module | |
+//! |---|---|
+//! | `backend`, `program`, `session` | what `edgeformer-core` asks of a backend |
+//! | `devices` | the CPU; CUDA and Metal where their features are compiled in |
+//! | `weights` | a model's weights on a device: floats, or candle's quantized tensors |
+//! | `forward` | every op, composed of candle's differentiable ones |
+//! | `cache` | keys and values of each sequence, on the device or moved to the host |
+//!
+//! [`forward()`] is the same evaluation without a cache, for training: weights that are
+//! [`Var`](candle_core::Var)s get gradients.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod cache;
+mod devices;
+mod error;
+mod forward;
+mod program;
+mod session;
+mod weights;
+
+pub use backend::CandleBackend;
+pub use error::CandleError;
+pub use forward::forward;
+pub use weights::DeviceWeights;

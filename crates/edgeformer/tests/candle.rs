@@ -1,0 +1,46 @@
+//! The built binary on the candle backend.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use edgeformer_conformance::shared;
+use support::{refusal, stdout};
+
+fn generate<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let usual = ["generate", "--model", model, "--prompt", "Once upon a time", "--quiet"];
+    [&usual, more].concat()
+}
+
+#[test]
+fn it_writes_what_the_cpu_backend_writes() {
+    for file in ["models/stories260k/hf", "models/stories260k/stories260k-f32.gguf"] {
+        let Some(model) = shared(file) else { return };
+        let model = model.to_str().unwrap();
+        let write = |backend| {
+            let choice = ["--temp", "0", "-n", "40", "--backend", backend];
+            stdout(&generate(model, &choice))
+        };
+        let text = write("candle");
+        assert_eq!(text, write("cpu"));
+        assert!(text.split_whitespace().count() > 10, "{text}");
+    }
+}
+
+#[test]
+fn auto_keeps_the_cpu_backend() {
+    let Some(model) = shared("models/stories260k/hf") else { return };
+    let text = stdout(&["devices", "--model", model.to_str().unwrap()]);
+    assert!(text.contains("candle"), "{text}");
+}
+
+#[test]
+fn what_it_has_not_is_refused_in_one_line() {
+    let Some(model) = shared("models/stories260k/hf") else { return };
+    let model = model.to_str().unwrap();
+    let refused =
+        |more: &[&str]| refusal(&generate(model, &[&["--backend", "candle"], more].concat()), 1);
+    let line = refused(&["--cache-type-k", "q8_0"]);
+    assert!(line.contains("no cached keys in q8_0 (but in f32 or f16)"), "{line}");
+    let line = refusal(&generate(model, &["--backend", "candle/tpu:0"]), 1);
+    assert!(line.contains("tpu:0"), "{line}");
+}
