@@ -3,6 +3,7 @@
 
 mod find;
 mod library;
+mod look;
 mod probe;
 mod provider;
 mod run;
