@@ -1,5 +1,6 @@
 //! Writes a model as a `.onnx` file.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -88,19 +89,27 @@ fn write_weights(
     let mut file = BufWriter::new(file);
     let mut tensors = Vec::new();
     let mut offset: u64 = 0;
+    // A tied table is in two shapes: its bytes are there once.
+    let mut written = BTreeMap::new();
     for initializer in &graph.initializers {
         if initializer.byte_len() <= SMALL {
             tensors.push(tensor(initializer, None));
             continue;
         }
-        let gap = offset.next_multiple_of(ALIGNMENT) - offset;
-        file.write_all(&vec![0; gap as usize])?;
-        offset += gap;
-        let bytes = initializer.bytes();
-        file.write_all(&bytes)?;
-        let length = bytes.len() as u64;
-        tensors.push(tensor(initializer, Some(&External { location, offset, length })));
-        offset += length;
+        let length = initializer.byte_len() as u64;
+        let known = written.get(&initializer.data.identity()).copied();
+        let start = match known {
+            Some(start) => start,
+            None => {
+                let start = offset.next_multiple_of(ALIGNMENT);
+                file.write_all(&vec![0; (start - offset) as usize])?;
+                file.write_all(&initializer.bytes())?;
+                offset = start + length;
+                written.insert(initializer.data.identity(), start);
+                start
+            }
+        };
+        tensors.push(tensor(initializer, Some(&External { location, offset: start, length })));
     }
     file.flush()?;
     Ok((tensors, offset))

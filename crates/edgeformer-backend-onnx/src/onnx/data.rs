@@ -31,7 +31,7 @@ pub enum Data {
 }
 
 /// What is made of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// Its values as `float`.
     Floats,
@@ -72,6 +72,18 @@ impl Initializer {
         let aligned =
             |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
         matches!(&self.data, Data::Shared(bytes) if aligned(bytes))
+    }
+}
+
+impl Data {
+    /// The same for the same elements: where they come from, and what is made of them.
+    pub fn identity(&self) -> (usize, usize, Option<Form>) {
+        match self {
+            Self::Shared(bytes) => (bytes.as_ptr() as usize, bytes.len(), None),
+            Self::Made(tensor, form) => {
+                (tensor.bytes().as_ptr() as usize, tensor.bytes().len(), Some(*form))
+            }
+        }
     }
 }
 
