@@ -32,7 +32,7 @@ impl CandleSession {
         let make = move || Ok(KeptSequence::new(bound.clone(), of_sequence.clone()));
         let stored = [options.cache_type_k, options.cache_type_v];
         let sequences = Sequences::new(model, options, stored, Box::new(make))?;
-        let (setting, order) = (Setting::new(graph, options), order(graph));
+        let (setting, order) = (Setting::new(graph, options)?, order(graph));
         Ok(Self { setting, sequences, ledger, order, program })
     }
 

@@ -7,8 +7,8 @@ use edgeformer_backend_candle::{CandleBackend, DeviceWeights};
 use edgeformer_conformance::random_model;
 use edgeformer_core::graph::{Attention, GraphBuilder, GraphInput, Mask, OutputKind, WeightId};
 use edgeformer_core::{
-    Backend, CacheFormat, CompileOptions, Device, Eviction, EvictionPolicy, Format, Model,
-    SessionOptions, Tiers, Visibility, Window,
+    Backend, CacheFormat, CompileOptions, Device, Eviction, EvictionPolicy, Format, HeadWindows,
+    Model, SessionOptions, Tiers, Visibility, Window,
 };
 
 fn model() -> Model {
@@ -82,6 +82,28 @@ fn views_of_the_past_that_are_no_mask() {
     insta::assert_snapshot!(
         seeing(Visibility { eviction, ..plain() }),
         @r#"configuration: backend "candle" has no eviction; leave that out, or use the backend "cpu""#
+    );
+}
+
+#[test]
+fn windows_of_another_model() {
+    let heads = |slots: Vec<Vec<Option<usize>>>| {
+        let window = Window::Heads(Arc::new(HeadWindows { slots }));
+        seeing(Visibility { window, ..Visibility::default() })
+    };
+    assert_eq!(heads(vec![vec![Some(3)]]), "opened");
+    let window = Window::Tokens(0);
+    insta::assert_snapshot!(
+        seeing(Visibility { window, ..Visibility::default() }),
+        @"configuration: a window of 0 tokens in layer 0: a query sees itself at least"
+    );
+    insta::assert_snapshot!(
+        heads(vec![]),
+        @"configuration: the table of windows has 0 layers, the model caches 1: make it for this model"
+    );
+    insta::assert_snapshot!(
+        heads(vec![vec![None, Some(2)]]),
+        @"configuration: the table of windows has 2 heads in layer 0, the model has 1: make it for this model"
     );
 }
 

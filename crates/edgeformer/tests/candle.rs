@@ -7,7 +7,7 @@ use edgeformer_conformance::shared;
 use support::{refusal, stdout};
 
 fn generate<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let usual = ["generate", "--model", model, "--prompt", "Once upon a time", "--quiet"];
+    let usual = ["generate", "--model", model, "Once upon a time", "--quiet"];
     [&usual, more].concat()
 }
 

@@ -36,12 +36,16 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    pub fn new(graph: &Graph, options: &SessionOptions) -> Self {
-        Self {
+    /// What the options of a session say.
+    ///
+    /// # Errors
+    /// As [`Windows::new`].
+    pub fn new(graph: &Graph, options: &SessionOptions) -> edgeformer_core::Result<Self> {
+        Ok(Self {
             ropes: Ropes::new(graph, options.context),
-            windows: Windows::new(graph, &options.visibility),
+            windows: Windows::new(graph, &options.visibility)?,
             latent_form: options.latent_form,
-        }
+        })
     }
 }
 
@@ -110,7 +114,7 @@ pub fn forward(
     context: usize,
 ) -> edgeformer_core::Result<Tensor> {
     let options = SessionOptions { context, ..SessionOptions::default() };
-    let setting = Setting::new(graph, &options);
+    let setting = Setting::new(graph, &options)?;
     let first = vec![0; inputs.len()];
     let wanted = vec![0..usize::MAX; inputs.len()];
     let call = Call { graph, weights, setting: &setting, inputs, first: &first, wanted: &wanted };

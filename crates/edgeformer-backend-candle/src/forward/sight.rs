@@ -1,6 +1,6 @@
 use candle_core::{DType, Device, Tensor};
 use edgeformer_core::graph::{CacheSlot, Op};
-use edgeformer_core::{Graph, Visibility, Window};
+use edgeformer_core::{Error, Graph, Visibility, Window};
 
 use crate::error::Result;
 
@@ -12,24 +12,24 @@ pub(crate) struct Windows {
 
 impl Windows {
     /// The model's windows, and a session's where they are narrower.
-    pub fn new(graph: &Graph, visibility: &Visibility) -> Self {
+    ///
+    /// # Errors
+    /// If the session's are not as many as the model has layers and heads, or one is empty.
+    pub fn new(graph: &Graph, visibility: &Visibility) -> Result<Self, Error> {
+        check_layers(graph, &visibility.window)?;
         let mut slots = vec![vec![None]; graph.cache.slots.len()];
         for node in &graph.nodes {
-            let (slot, window) = match &node.op {
-                Op::Attention(attention) => (attention.slot, attention.window),
-                Op::LatentAttention(attention) => (Some(attention.slot), None),
+            let (slot, heads, window) = match &node.op {
+                Op::Attention(attention) => (attention.slot, attention.heads, attention.window),
+                Op::LatentAttention(attention) => (Some(attention.slot), attention.heads, None),
                 _ => continue,
             };
             let Some(CacheSlot(slot)) = slot else { continue };
-            let asked = match &visibility.window {
-                Window::Tokens(tokens) => vec![Some(*tokens)],
-                Window::Heads(table) => table.slots[slot as usize].clone(),
-                Window::Model | Window::Adaptive { .. } => vec![None],
-            };
+            let asked = asked(&visibility.window, slot as usize, heads)?;
             let narrowest = |asked: Option<usize>| [asked, window].into_iter().flatten().min();
             slots[slot as usize] = asked.into_iter().map(narrowest).collect();
         }
-        Self { slots }
+        Ok(Self { slots })
     }
 
     /// What queries of a slot see.
@@ -78,6 +78,38 @@ impl Sight<'_> {
             heads => Tensor::from_vec(values, (heads, count, keys.len()), device)?,
         };
         Ok(Some(mask.to_dtype(dtype)?))
+    }
+}
+
+fn check_layers(graph: &Graph, window: &Window) -> Result<(), Error> {
+    let Window::Heads(table) = window else { return Ok(()) };
+    let (found, needed) = (table.slots.len(), graph.cache.slots.len());
+    match found == needed {
+        true => Ok(()),
+        false => Err(Error::Config(format!(
+            "the table of windows has {found} layers, the model caches {needed}: make it for this model"
+        ))),
+    }
+}
+
+/// What a session asks for the heads of a slot: one window for all, or one a head.
+fn asked(window: &Window, slot: usize, heads: usize) -> Result<Vec<Option<usize>>, Error> {
+    let asked = match window {
+        Window::Tokens(tokens) => vec![Some(*tokens)],
+        Window::Heads(table) if table.slots[slot].len() == heads => table.slots[slot].clone(),
+        Window::Heads(table) => {
+            return Err(Error::Config(format!(
+                "the table of windows has {} heads in layer {slot}, the model has {heads}: make it for this model",
+                table.slots[slot].len()
+            )));
+        }
+        Window::Model | Window::Adaptive { .. } => vec![None],
+    };
+    match asked.contains(&Some(0)) {
+        true => Err(Error::Config(format!(
+            "a window of 0 tokens in layer {slot}: a query sees itself at least"
+        ))),
+        false => Ok(asked),
     }
 }
 

@@ -11,6 +11,7 @@ use edgeformer_sequences::Limits;
 use crate::DeviceWeights;
 use crate::cache::Shape;
 use crate::error::NAME;
+use crate::forward::Windows;
 use crate::session::CandleSession;
 pub(crate) use footprint::footprint;
 
@@ -63,6 +64,7 @@ impl Program for CandleProgram {
 /// Refuses sessions that this backend does not have.
 pub(crate) fn check(graph: &Graph, options: &SessionOptions) -> Result<()> {
     LIMITS.check(graph, options)?;
+    Windows::new(graph, &options.visibility)?;
     let Some(budget) = options.tiers.budget else { return Ok(()) };
     let least = 2 * Shape::new(graph, options).widest(options.context);
     if budget >= least {
