@@ -4,7 +4,6 @@
 mod again;
 #[cfg(feature = "backends")]
 mod suite;
-mod table;
 
 use clap::Args;
 
@@ -12,9 +11,6 @@ use clap::Args;
 use again as suite;
 
 use crate::run::Result;
-
-/// Where the page lies in the repository.
-const PAGE: &str = "docs/backends.md";
 
 /// Run the conformance suite over every backend and write docs/backends.md.
 #[derive(Debug, Args)]

@@ -1,3 +1,5 @@
+mod table;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,9 +8,12 @@ use edgeformer::{EngineOptions, PluginOptions, builtin_backends};
 use edgeformer_conformance::{Suite, Verdict, known};
 use edgeformer_core::Backend;
 
-use super::table::{Column, Outcome, page};
-use super::{Backends, PAGE};
+use super::Backends;
 use crate::run::{Result, cargo, root, run as run_command};
+use table::{Column, Outcome, page};
+
+/// Where the page lies in the repository.
+const PAGE: &str = "docs/backends.md";
 
 /// The backends of the page, in the order of its columns, and the device that the suite runs on:
 /// the one that every machine has.
