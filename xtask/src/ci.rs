@@ -16,7 +16,7 @@ pub struct Ci {
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -24,7 +24,10 @@ const STEPS: [Step; 8] = [
     }),
     ("features", check_features),
     ("loom", check_protocol),
+    // Before the tests: those of the ONNX backend need it.
+    ("ONNX Runtime", || run(cargo().args(["xtask", "setup-ort"]))),
     ("tests", || run(cargo().args(["test", "--workspace"]))),
+    ("backends", check_backends),
     ("instructions", || {
         let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
         run(cargo().args(task).args(["bench", "--instructions"]))
@@ -47,14 +50,45 @@ impl Ci {
     }
 }
 
+/// Features, each alone and in the end all together. Those of candle for GPUs need the vendors'
+/// compilers.
+const FEATURES: [&str; 13] = [
+    "",
+    "cpu",
+    "cpu,embedded-model",
+    "cpu,vision",
+    "cpu,quantize",
+    "cpu,cli",
+    "plugins",
+    "candle",
+    "onnx",
+    "rocm",
+    "cli,onnx",
+    "cli,plugins",
+    ALL,
+];
+
+const ALL: &str = "candle,cli,cpu,embedded-model,onnx,plugins,quantize,rocm,vision";
+
 /// Every feature stands alone, and the library does without any.
 fn check_features() -> Result<()> {
-    for features in ["", "cpu", "cpu,embedded-model", "cpu,vision", "cpu,quantize", "cpu,cli"] {
+    for features in FEATURES {
         let arguments =
             ["clippy", "-p", "edgeformer", "--no-default-features", "--features", features];
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))?;
     }
     Ok(())
+}
+
+/// The binary with every backend, and what docs/backends.md says of them.
+fn check_backends() -> Result<()> {
+    let all = ["--package", "edgeformer", "--features", ALL];
+    let plugin = ["--example", "cpu_backend_plugin"];
+    run(cargo().arg("build").args(all).args(plugin))?;
+    let tests = ["candle", "plugins", "rocm"].iter().flat_map(|test| ["--test", test]);
+    run(cargo().arg("test").args(all).args(tests))?;
+    run(cargo().arg("test").args(all).args(["--test", "cli", "onnx::"]))?;
+    run(cargo().args(["xtask", "backends", "--check"]))
 }
 
 /// The pool's protocol under every order of events (`edgeformer-backend-cpu/src/pool/loom.rs`).

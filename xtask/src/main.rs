@@ -1,12 +1,14 @@
 //! Developer tasks: `cargo xtask TASK`.
 
 mod arm;
+mod backends;
 mod bench;
 mod ci;
 mod compare;
 mod make_model;
 mod plan_accuracy;
 mod run;
+mod setup_ort;
 mod tidy;
 
 use std::process::ExitCode;
@@ -29,10 +31,14 @@ enum Task {
     TestArm(arm::TestArm),
     /// Check the rules of the house: file lengths, unsafe code, crate arrows, dependency counts
     Tidy,
+    /// Run the conformance suite over every backend and write docs/backends.md
+    Backends(backends::Backends),
     /// Write a GGUF file with random weights in real shapes
     MakeModel(make_model::MakeModel),
     /// Compare what `plan` predicts with the memory that runs take
     PlanAccuracy(plan_accuracy::PlanAccuracy),
+    /// Fetch ONNX Runtime from PyPI, check its digest, and put it where the backend looks
+    SetupOrt(setup_ort::SetupOrt),
     /// Measure what choices cost and give: memory, speed, quality
     Bench(Box<bench::Bench>),
     /// Devices side by side: tokens a second and memory over the length of a sequence
@@ -44,8 +50,10 @@ fn main() -> ExitCode {
         Task::Ci(ci) => ci.run(),
         Task::TestArm(arm) => arm.run(),
         Task::Tidy => tidy::run().inspect(|()| println!("every rule holds")),
+        Task::Backends(backends) => backends.run(),
         Task::MakeModel(make) => make.run(),
         Task::PlanAccuracy(accuracy) => accuracy.run(),
+        Task::SetupOrt(setup) => setup.run(),
         Task::Bench(bench) => bench.run(),
         Task::Compare(compare) => compare.run(),
     };

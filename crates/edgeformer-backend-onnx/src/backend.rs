@@ -65,7 +65,8 @@ impl OnnxBackend {
             Some(provider) => provider.options.clone(),
             None => Vec::new(),
         };
-        Ok(Choice { provider: Provider::named(device, library)?, options })
+        let provider = Provider::named(device, library)?;
+        Ok(Choice { provider, options, plain_operators: self.options.plain_operators })
     }
 
     fn found(&self) -> Result<Vec<Device>, Problem> {
@@ -96,7 +97,11 @@ impl Backend for OnnxBackend {
         let mut reasons = Vec::new();
         if !PROVIDERS.iter().any(|provider| provider.name == device.id) {
             let known: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
-            reasons.push(format!("there is no device {:?}, known are {}", device.id, known.join(", ")));
+            reasons.push(format!(
+                "there is no device {:?}, known are {}",
+                device.id,
+                known.join(", ")
+            ));
         }
         if let Err(error) = graph.check() {
             reasons.push(error.to_string());
@@ -112,7 +117,7 @@ impl Backend for OnnxBackend {
     ) -> Result<Footprint> {
         threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, compile, session)
+        program::plan(model, session, self.options.plain_operators)
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
@@ -123,11 +128,9 @@ impl Backend for OnnxBackend {
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
         let threads = threads(options)?;
         let library = self.library().map_err(|problem| problem.of(self.label()))?;
-        let choice = self
-            .choice(&options.device, &library)
-            .map_err(|problem| problem.of(self.label()))?;
-        let program =
-            OnnxProgram::new(self.label(), model, library, choice, threads, options.repack)?;
+        let choice =
+            self.choice(&options.device, &library).map_err(|problem| problem.of(self.label()))?;
+        let program = OnnxProgram::new(self.label(), model, library, choice, threads)?;
         Ok(Arc::new(program))
     }
 }

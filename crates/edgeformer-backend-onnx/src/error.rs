@@ -15,7 +15,9 @@ pub(crate) enum Problem {
     WithoutApi { path: PathBuf },
     #[error("{path} is ONNX Runtime {version}, 1.23 or newer is needed")]
     TooOld { path: PathBuf, version: String },
-    #[error("{wanted} is asked for, this process has loaded {loaded} already: it can have one library")]
+    #[error(
+        "{wanted} is asked for, this process has loaded {loaded} already: it can have one library"
+    )]
     Another { wanted: PathBuf, loaded: PathBuf },
     #[error("{path} has no execution provider {provider:?}; it has {known}")]
     NoProvider { path: PathBuf, provider: String, known: String },

@@ -12,6 +12,12 @@ pub struct OnnxOptions {
     /// The one execution provider whose devices the backend has. `None` has all that the library
     /// was built with.
     pub provider: Option<ExecutionProvider>,
+    /// Whether graphs keep to operators that other libraries know as well: attention of products and a
+    /// softmax over the cache's whole buffer, products without transposition or scale of their own.
+    /// For providers that leave others to the processor, or have another idea of them. Shapes depend
+    /// on the tokens of a run and on the buffers alone, so that a provider that compiles for shapes
+    /// does so seldom.
+    pub plain_operators: bool,
 }
 
 /// An execution provider of ONNX Runtime.

@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use edgeformer_core::graph::{RowKind, SlotPlan};
 use edgeformer_core::{
-    CacheFormat, CompileOptions, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result,
-    Session, SessionOptions, Window,
+    CacheFormat, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result, Session,
+    SessionOptions, Window,
 };
 use edgeformer_sequences::Limits;
 
+use crate::error::Problem;
 use crate::onnx::OnnxGraph;
 use crate::runtime::{Build, Choice, Library};
 use crate::session::{OnnxSession, Variant};
-use crate::translate::{Options, Target, Translation, translate};
+use crate::translate::{Counts, Options, Target, Translation, translate};
 
 /// How keys and values are kept, whatever a session asks for: the operators' cache has the type of
 /// the activations.
@@ -24,8 +25,8 @@ pub(crate) struct OnnxProgram {
     library: Library,
     choice: Choice,
     threads: Option<usize>,
-    repack: bool,
     weights: u64,
+    counts: OnceLock<Counts>,
     variants: Mutex<BTreeMap<Options, Arc<Variant>>>,
 }
 
@@ -37,14 +38,13 @@ impl OnnxProgram {
         library: Library,
         choice: Choice,
         threads: Option<usize>,
-        repack: bool,
     ) -> Result<Self> {
         model.graph.check()?;
         model.weights.check(&model.graph)?;
-        let variants = Mutex::default();
-        let program =
-            Self { backend, model, library, choice, threads, repack, weights: 0, variants };
-        let options = translation(repack, &SessionOptions::default());
+        let (variants, counts) = (Mutex::default(), OnceLock::new());
+        let weights = 0;
+        let program = Self { backend, model, library, choice, threads, weights, counts, variants };
+        let options = program.translation(&SessionOptions::default())?;
         let translated = translate(&program.model, options)?;
         let weights = weight_bytes(&translated.graph);
         program.build(options, translated)?;
@@ -53,7 +53,7 @@ impl OnnxProgram {
 
     /// The session of the runtime for what a session of ours sees.
     fn variant(&self, session: &SessionOptions) -> Result<Arc<Variant>> {
-        let options = translation(self.repack, session);
+        let options = self.translation(session)?;
         let known = self.lock().get(&options).cloned();
         match known {
             Some(variant) => Ok(variant),
@@ -61,16 +61,40 @@ impl OnnxProgram {
         }
     }
 
-    fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
-        let Self { library, choice, threads, repack, .. } = self;
-        let build = Build { library, provider: choice, threads: *threads, prepack: *repack };
-        let variant = Variant::new(&build, translated).map_err(|problem| problem.of(self.backend))?;
-        let variant = Arc::new(variant);
-        self.lock().insert(options, variant.clone());
-        if self.repack {
-            // What the runtime keeps in its own layout is not read again.
-            self.model.weights.release_all();
+    /// The translation that serves a session.
+    fn translation(&self, session: &SessionOptions) -> Result<Options> {
+        let graph = &self.model.graph;
+        let options = translation(session, self.choice.plain_operators);
+        let options = Options { expanded: options.expanded && graph.has_latents(), ..options };
+        let windows = graph.cache.slots.iter().any(|slot| slot.window().is_some());
+        match !options.plain && (windows || options.window.is_some()) {
+            true => Ok(Options { counts: self.counts()?, ..options }),
+            false => Ok(options),
         }
+    }
+
+    /// What the runtime's operator counts in a window: asked once.
+    fn counts(&self) -> Result<Counts> {
+        if let Some(counts) = self.counts.get() {
+            return Ok(*counts);
+        }
+        let own = self.with_builder(|build| build.window_counts_own())?;
+        Ok(*self.counts.get_or_init(|| if own { Counts::Own } else { Counts::Earlier }))
+    }
+
+    /// Gives `work` what sessions of the runtime are built with.
+    fn with_builder<T>(&self, work: impl FnOnce(&Build<'_>) -> Result<T, Problem>) -> Result<T> {
+        let Self { library, choice, threads, .. } = self;
+        let release = |bytes: &[u8]| self.model.weights.release(bytes);
+        work(&Build { library, provider: choice, threads: *threads, release: &release })
+            .map_err(|problem| problem.of(self.backend))
+    }
+
+    fn build(&self, options: Options, translated: Translation) -> Result<Arc<Variant>> {
+        // What no session holds any more is not kept beside another one.
+        self.lock().retain(|_, variant| Arc::strong_count(variant) > 1);
+        let variant = Arc::new(self.with_builder(|build| Variant::new(build, translated))?);
+        self.lock().insert(options, variant.clone());
         Ok(variant)
     }
 
@@ -95,14 +119,15 @@ impl Program for OnnxProgram {
     }
 }
 
-/// The translation that serves a session.
-fn translation(repack: bool, session: &SessionOptions) -> Options {
+/// The translation that serves a session, on a runtime that nobody has asked.
+fn translation(session: &SessionOptions, plain: bool) -> Options {
     let window = match session.visibility.window {
         Window::Tokens(window) => Some(window),
         _ => None,
     };
     let expanded = session.latent_form == LatentForm::Expanded;
-    Options { target: Target::Session, in_place: !repack, expanded, window }
+    let counts = Counts::Own;
+    Options { target: Target::Session, in_place: false, expanded, window, counts, plain }
 }
 
 /// Refuses what this backend does not have.
@@ -123,14 +148,10 @@ pub(crate) fn check_session(
 }
 
 /// What a session would take.
-pub(crate) fn plan(
-    model: &Model,
-    compile: &CompileOptions,
-    session: &SessionOptions,
-) -> Result<Footprint> {
+pub(crate) fn plan(model: &Model, session: &SessionOptions, plain: bool) -> Result<Footprint> {
     model.graph.check()?;
     model.weights.check(&model.graph)?;
-    let translated = translate(model, translation(compile.repack, session))?;
+    let translated = translate(model, translation(session, plain))?;
     Ok(footprint(&model.graph, weight_bytes(&translated.graph), session))
 }
 
@@ -138,7 +159,10 @@ pub(crate) fn plan(
 pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
     let mut lines = Vec::new();
     if model.graph.is_causal() && session.cache_type_k != STORED {
-        lines.push("keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU".into());
+        lines.push(
+            "keys and values are kept as f32: ONNX Runtime's operators have no other on the CPU"
+                .into(),
+        );
     }
     if model.graph.has_latents() {
         let form = match session.latent_form {
@@ -150,8 +174,11 @@ pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
     lines
 }
 
+/// Bytes of weights while a session is built: what the runtime packs is there twice then.
 fn weight_bytes(graph: &OnnxGraph) -> u64 {
-    graph.initializers.iter().map(|initializer| initializer.byte_len() as u64).sum()
+    let bytes = graph.initializers.iter().map(|initializer| initializer.byte_len() as u64);
+    let times = if graph.is_packed() { 2 } else { 1 };
+    times * bytes.sum::<u64>()
 }
 
 fn footprint(graph: &Graph, weights: u64, options: &SessionOptions) -> Footprint {

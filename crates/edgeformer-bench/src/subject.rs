@@ -81,6 +81,14 @@ impl Subject {
     /// # Errors
     /// If its files are damaged, it does not continue text, or no backend runs it.
     pub fn open(choice: &ModelChoice, tokenizer: bool) -> Result<Self> {
+        Self::open_on(&Selection::Auto, choice, tokenizer)
+    }
+
+    /// As [`open`](Self::open), on a backend of one's choice.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or if there is no such backend, or it does not run the model.
+    pub fn open_on(backend: &Selection, choice: &ModelChoice, tokenizer: bool) -> Result<Self> {
         let file = open_with(&choice.path, &OpenOptions { tokenizer })?;
         let graph = &file.model.graph;
         if !graph.is_decoder() || !graph.is_causal() {
@@ -89,7 +97,7 @@ impl Subject {
                 "{path}: only models that continue text are measured"
             )));
         }
-        let found = select(graph)?;
+        let found = builtin_backends(&EngineOptions::default())?.select(backend, graph)?;
         let compile = CompileOptions {
             device: found.device.id.clone(),
             threads: choice.threads,

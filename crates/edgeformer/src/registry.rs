@@ -11,6 +11,10 @@ type Make = fn(&EngineOptions) -> Result<Arc<dyn Backend>>;
 const BACKENDS: &[Make] = &[
     #[cfg(feature = "cpu")]
     cpu,
+    #[cfg(feature = "onnx")]
+    onnx,
+    #[cfg(feature = "rocm")]
+    rocm,
     #[cfg(feature = "candle")]
     candle,
 ];
@@ -33,6 +37,20 @@ pub fn builtin(options: &EngineOptions) -> Result<Registry> {
 fn cpu(options: &EngineOptions) -> Result<Arc<dyn Backend>> {
     let options = edgeformer_backend_cpu::CpuOptions { isa: options.isa.clone() };
     Ok(Arc::new(edgeformer_backend_cpu::CpuBackend::new(&options)?))
+}
+
+#[cfg(feature = "onnx")]
+fn onnx(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    // Where the library is, the environment says: devices tell if it is nowhere.
+    let options = edgeformer_backend_onnx::OnnxOptions::default();
+    Ok(Arc::new(edgeformer_backend_onnx::OnnxBackend::new(options)))
+}
+
+#[cfg(feature = "rocm")]
+fn rocm(_options: &EngineOptions) -> Result<Arc<dyn Backend>> {
+    // Devices tell what is missing; nothing is looked for before.
+    let options = edgeformer_backend_rocm::RocmOptions::from_environment()?;
+    Ok(Arc::new(edgeformer_backend_rocm::RocmBackend::new(options)))
 }
 
 #[cfg(feature = "candle")]

@@ -113,6 +113,8 @@ pub fn versions(peers: &[String]) -> Result<Vec<(String, String)>> {
         let package = match engine.name {
             "llama.cpp" => "llama-cpp-sys-2",
             "candle" => "candle-transformers",
+            "edgeformer/candle" => "candle-core",
+            "edgeformer/onnx" => "ort",
             _ => return None,
         };
         let build = engine.build.map_or(String::new(), |build| format!(", {build} build"));

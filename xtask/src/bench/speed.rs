@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use edgeformer_bench::peers::PEERS;
 use edgeformer_bench::speed::{Built, Case, NamedModel, SpeedBench, SpeedReport};
 use edgeformer_core::CacheFormat;
@@ -38,6 +38,10 @@ pub struct Speed {
     /// Who runs interleaved: llama.cpp, candle
     #[arg(long, value_delimiter = ',')]
     peer: Vec<String>,
+    /// Backends side by side: cpu, and in the same run onnx (with stock onnxruntime in Python on
+    /// the exported file) and candle
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "cpu")]
+    backend: Vec<Backend>,
     /// For which instruction sets llama.cpp is built
     #[arg(long, value_enum, default_value_t)]
     peer_isa: peer::Isa,
@@ -60,6 +64,28 @@ pub struct Speed {
     pub show: Show,
 }
 
+/// A backend to lay beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Backend {
+    /// The SIMD CPU backend: what all others are beside
+    Cpu,
+    /// ONNX Runtime, through the backend and as it is
+    Onnx,
+    /// candle
+    Candle,
+}
+
+impl Backend {
+    /// The engines that run it, beside the CPU backend.
+    fn engines(self) -> &'static [&'static str] {
+        match self {
+            Self::Cpu => &[],
+            Self::Onnx => &["edgeformer/onnx", "onnxruntime"],
+            Self::Candle => &["edgeformer/candle"],
+        }
+    }
+}
+
 fn cache_format(name: &str) -> std::result::Result<CacheFormat, String> {
     CacheFormat::from_name(name).ok_or_else(|| {
         let known = CacheFormat::ALL.map(CacheFormat::name).join(", ");
@@ -70,11 +96,17 @@ fn cache_format(name: &str) -> std::result::Result<CacheFormat, String> {
 impl Speed {
     /// How this task must be built to measure what was asked for.
     pub fn build(&self) -> peer::Build {
-        let features = PEERS.iter().filter(|(name, _)| self.peer.iter().any(|peer| peer == name));
-        peer::Build {
-            features: features.map(|(_, feature)| *feature).collect(),
-            isa: self.peer_isa,
-        }
+        let peers = self.peers();
+        let features = PEERS.iter().filter(|(name, _)| peers.iter().any(|peer| peer == name));
+        let mut features: Vec<_> = features.map(|(_, feature)| *feature).collect();
+        features.dedup();
+        peer::Build { features, isa: self.peer_isa }
+    }
+
+    /// All engines beside the CPU backend.
+    fn peers(&self) -> Vec<String> {
+        let backends = self.backend.iter().flat_map(|backend| backend.engines());
+        self.peer.iter().cloned().chain(backends.map(|name| name.to_string())).collect()
     }
 
     /// Measures here; `emulator` is what this program runs under, if it does.
@@ -84,7 +116,7 @@ impl Speed {
             cases: self.cases(),
             threads: self.threads(),
             repeats: self.repeats,
-            peers: self.peer.clone(),
+            peers: self.peers(),
             cache_type_k: self.cache_type_k,
             cache_type_v: self.cache_type_v,
             context: self.context,
@@ -92,7 +124,7 @@ impl Speed {
         bench.models.iter().for_each(|model| warn_of_packed(&model.path));
         let command = command();
         let worker = worker(emulator)?;
-        let peers = peer::versions(&self.peer)?;
+        let peers = peer::versions(&self.peers())?;
         let built = Built { worker: &worker, commit: commit(), command: &command, peers };
         let line = (!self.quiet).then(Line::new);
         let report = bench.run(&built, &|progress| {
@@ -109,8 +141,8 @@ impl Speed {
 
     /// Measures on another device, and shows its figures as if they were from here.
     pub fn run_on(&self, device: &Device, devices: &DeviceArguments) -> Result<()> {
-        if !self.peer.is_empty() {
-            return Err("peers are built for this machine: leave --peer out with --device".into());
+        if !self.peers().is_empty() {
+            return Err("peers and other backends are built for this machine: leave --peer and --backend out with --device".into());
         }
         let files: Vec<PathBuf> = self.models()?.into_iter().map(|model| model.path).collect();
         let arguments = |files: &[String]| self.there(files);

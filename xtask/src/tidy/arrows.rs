@@ -6,11 +6,13 @@ use serde_json::Value;
 use crate::run::{Result, cargo, read};
 
 /// Who may depend on whom, outside tests. A crate that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("edgeformer-core", &[]),
     ("edgeformer-models", &["edgeformer-core"]),
     ("edgeformer-backend-candle", &["edgeformer-core", "edgeformer-sequences"]),
     ("edgeformer-backend-cpu", &["edgeformer-core"]),
+    ("edgeformer-backend-onnx", &["edgeformer-core", "edgeformer-sequences"]),
+    ("edgeformer-backend-rocm", &["edgeformer-core", "edgeformer-backend-onnx"]),
     ("edgeformer-conformance", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer-plugin", &["edgeformer-core"]),
     ("edgeformer-quantize", &["edgeformer-core", "edgeformer-models"]),
@@ -22,6 +24,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "edgeformer-models",
             "edgeformer-backend-candle",
             "edgeformer-backend-cpu",
+            "edgeformer-backend-onnx",
+            "edgeformer-backend-rocm",
             "edgeformer-plugin",
             "edgeformer-quantize",
         ],
@@ -31,12 +35,22 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "edgeformer",
             "edgeformer-backend-cpu",
+            "edgeformer-backend-onnx",
             "edgeformer-core",
             "edgeformer-models",
             "edgeformer-quantize",
         ],
     ),
-    ("xtask", &["edgeformer", "edgeformer-bench", "edgeformer-core", "edgeformer-models"]),
+    (
+        "xtask",
+        &[
+            "edgeformer",
+            "edgeformer-bench",
+            "edgeformer-conformance",
+            "edgeformer-core",
+            "edgeformer-models",
+        ],
+    ),
 ];
 
 /// Checks that the crates depend on each other as the design draws it.

@@ -7,9 +7,11 @@ use crate::run::Result;
 const MAX_LINES: usize = 500;
 
 /// Where `unsafe` may stand.
-const UNSAFE_ALLOWED: [&str; 7] = [
+const UNSAFE_ALLOWED: [&str; 9] = [
     "crates/edgeformer-backend-cpu/src/kernels/",
     "crates/edgeformer-backend-cpu/src/pool/",
+    "crates/edgeformer-backend-onnx/src/runtime/",
+    "crates/edgeformer-backend-rocm/src/detect/hip.rs",
     "crates/edgeformer/src/plugins/loaded.rs",
     "crates/edgeformer-bench/src/peers/llama_cpp/quantize.rs",
     "crates/edgeformer-models/src/map.rs",

@@ -1,9 +1,10 @@
 //! Whether what a `.onnx` file says of its weights holds.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
-use edgeformer_core::{Error, Result};
+use edgeformer_core::Result;
 
 use super::wire::{Field, read};
 
@@ -17,10 +18,12 @@ const MOST: u64 = 1 << 31;
 /// If the file cannot be read, is damaged, or names a place that leaves the folder, is a link or
 /// no regular file, or ends before the tensor does.
 pub fn check(path: &Path) -> Result<usize> {
-    let problem = |what: String| Error::Config(format!("{}: {what}", path.display()));
+    let problem = |what: String| {
+        std::io::Error::new(ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+    };
     let bytes = fs::metadata(path)?.len();
     if bytes > MOST {
-        return Err(problem(format!("{bytes} bytes, a file of 2 GiB at most is expected")));
+        return Err(problem(format!("{bytes} bytes, a file of 2 GiB at most is expected")).into());
     }
     let file = fs::read(path)?;
     let externals =
@@ -49,7 +52,10 @@ impl External {
         let mut parts = location.components();
         let inside = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
         if !inside {
-            return Err(format!("its data are at {:?}, outside of the file's folder", self.location));
+            return Err(format!(
+                "its data are at {:?}, outside of the file's folder",
+                self.location
+            ));
         }
         let found = fs::symlink_metadata(folder.join(location))
             .map_err(|error| format!("its data {:?}: {error}", self.location))?;
@@ -130,7 +136,8 @@ mod tests {
         let folder = folder.path();
         fs::write(folder.join("data"), [0; 16]).unwrap();
         fs::create_dir(folder.join("inner")).unwrap();
-        let good = External { location: "data".into(), offset: 4, length: 12, ..External::default() };
+        let good =
+            External { location: "data".into(), offset: 4, length: 12, ..External::default() };
         assert_eq!(good.check(folder), Ok(()));
         insta::assert_snapshot!(refused(folder, "../data", 4), @r#"its data are at "../data", outside of the file's folder"#);
         insta::assert_snapshot!(refused(folder, "/etc/passwd", 4), @r#"its data are at "/etc/passwd", outside of the file's folder"#);

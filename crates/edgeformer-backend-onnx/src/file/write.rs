@@ -1,15 +1,16 @@
 //! Writes a model as a `.onnx` file.
 
-use std::io::{BufWriter, Write};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use edgeformer_core::{Error, Model, Result};
+use edgeformer_core::{Model, Result};
 use tempfile::NamedTempFile;
 
 use super::check::check;
 use super::proto::{External, model as model_message, tensor};
 use crate::onnx::OnnxGraph;
-use crate::translate::{Options, Target, translate};
+use crate::translate::{Counts, Options, Target, translate};
 
 /// Smaller constants are in the `.onnx` file itself.
 const SMALL: usize = 1024;
@@ -43,13 +44,18 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
     let data = folder.join(&location);
     for file in [path, &data] {
         if !force && file.symlink_metadata().is_ok() {
-            return Err(Error::Config(format!(
-                "{} is there already: choose another name, or replace it with --force",
-                file.display()
-            )));
+            let problem = format!("{}: is there already: --force replaces it", file.display());
+            return Err(std::io::Error::new(ErrorKind::AlreadyExists, problem).into());
         }
     }
-    let options = Options { target: Target::File, in_place: true, expanded: false, window: None };
+    let options = Options {
+        target: Target::File,
+        in_place: true,
+        expanded: false,
+        window: None,
+        counts: Counts::Unknown,
+        plain: false,
+    };
     let graph = translate(model, options)?.graph;
     let mut weights = NamedTempFile::new_in(folder)?;
     let (tensors, data_bytes) = write_weights(&graph, &location, weights.as_file_mut())?;
@@ -65,7 +71,8 @@ pub fn export(model: &Model, path: &Path, force: bool) -> Result<ExportSummary> 
 fn places(path: &Path) -> Result<(&Path, String)> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| {
-        Error::Config(format!("{} is no name for a file", path.display()))
+        let problem = format!("{}: no name for a file", path.display());
+        std::io::Error::new(ErrorKind::InvalidInput, problem)
     })?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -82,19 +89,27 @@ fn write_weights(
     let mut file = BufWriter::new(file);
     let mut tensors = Vec::new();
     let mut offset: u64 = 0;
+    // A tied table is in two shapes: its bytes are there once.
+    let mut written = BTreeMap::new();
     for initializer in &graph.initializers {
         if initializer.byte_len() <= SMALL {
             tensors.push(tensor(initializer, None));
             continue;
         }
-        let gap = offset.next_multiple_of(ALIGNMENT) - offset;
-        file.write_all(&vec![0; gap as usize])?;
-        offset += gap;
-        let bytes = initializer.bytes();
-        file.write_all(&bytes)?;
-        let length = bytes.len() as u64;
-        tensors.push(tensor(initializer, Some(&External { location, offset, length })));
-        offset += length;
+        let length = initializer.byte_len() as u64;
+        let known = written.get(&initializer.data.identity()).copied();
+        let start = match known {
+            Some(start) => start,
+            None => {
+                let start = offset.next_multiple_of(ALIGNMENT);
+                file.write_all(&vec![0; (start - offset) as usize])?;
+                file.write_all(&initializer.bytes())?;
+                offset = start + length;
+                written.insert(initializer.data.identity(), start);
+                start
+            }
+        };
+        tensors.push(tensor(initializer, Some(&External { location, offset: start, length })));
     }
     file.flush()?;
     Ok((tensors, offset))

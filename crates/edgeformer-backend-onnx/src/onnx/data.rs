@@ -31,7 +31,7 @@ pub enum Data {
 }
 
 /// What is made of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// Its values as `float`.
     Floats,
@@ -45,9 +45,19 @@ pub enum Form {
 impl Initializer {
     /// Its bytes: borrowed where the model's file has them so.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
+        if let Data::Shared(bytes) = &self.data {
+            return Cow::Borrowed(bytes);
+        }
+        let mut bytes = vec![0; self.byte_len()];
+        self.fill(&mut bytes);
+        Cow::Owned(bytes)
+    }
+
+    /// Writes its bytes, as many as [`byte_len`](Self::byte_len) says.
+    pub fn fill(&self, to: &mut [u8]) {
         match &self.data {
-            Data::Shared(bytes) => Cow::Borrowed(bytes),
-            Data::Made(tensor, form) => Cow::Owned(form.make(tensor)),
+            Data::Shared(bytes) => to.copy_from_slice(bytes),
+            Data::Made(tensor, form) => form.fill(tensor, to),
         }
     }
 
@@ -59,19 +69,56 @@ impl Initializer {
     /// Whether the model's memory serves as it is: shared, and at an address that a kernel can
     /// read elements from.
     pub fn aliases(&self) -> bool {
-        let aligned = |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
+        let aligned =
+            |bytes: &Bytes| (bytes.as_ptr() as usize).is_multiple_of(self.element.bytes());
         matches!(&self.data, Data::Shared(bytes) if aligned(bytes))
     }
 }
 
-impl Form {
-    fn make(self, tensor: &Tensor) -> Vec<u8> {
-        match (self, tensor.format()) {
-            (Self::Floats, _) => bytemuck::cast_slice(&tensor.to_f32()).to_vec(),
-            (Self::Codes, Format::Q8_0) => blocks(tensor).flat_map(|block| codes8(block)).collect(),
-            (Self::Codes, _) => blocks(tensor).flat_map(|block| codes4(block)).collect(),
-            (Self::Scales, _) => blocks(tensor).flat_map(|block| scale(block).to_le_bytes()).collect(),
+impl Data {
+    /// The same for the same elements: where they come from, and what is made of them.
+    pub fn identity(&self) -> (usize, usize, Option<Form>) {
+        match self {
+            Self::Shared(bytes) => (bytes.as_ptr() as usize, bytes.len(), None),
+            Self::Made(tensor, form) => {
+                (tensor.bytes().as_ptr() as usize, tensor.bytes().len(), Some(*form))
+            }
         }
+    }
+}
+
+impl Form {
+    fn fill(self, tensor: &Tensor, to: &mut [u8]) {
+        match self {
+            Self::Floats => floats(tensor, to),
+            Self::Scales => {
+                for (scale, block) in to.chunks_exact_mut(4).zip(blocks(tensor)) {
+                    scale.copy_from_slice(&scale_of(block).to_le_bytes());
+                }
+            }
+            Self::Codes if tensor.format() == Format::Q8_0 => {
+                for (codes, block) in to.chunks_exact_mut(32).zip(blocks(tensor)) {
+                    codes.copy_from_slice(&codes8(block));
+                }
+            }
+            Self::Codes => {
+                for (codes, block) in to.chunks_exact_mut(16).zip(blocks(tensor)) {
+                    codes.copy_from_slice(&codes4(block));
+                }
+            }
+        }
+    }
+}
+
+/// Decodes a tensor a few blocks at a time, so that nothing of its size is held twice.
+fn floats(tensor: &Tensor, to: &mut [u8]) {
+    let format = tensor.format();
+    let mut values = vec![0.0f32; format.block_len() * 256];
+    let blocks = tensor.bytes().chunks(format.block_bytes() * 256);
+    for (blocks, to) in blocks.zip(to.chunks_mut(4 * values.len())) {
+        let values = &mut values[..to.len() / 4];
+        format.dequantize(blocks, values).expect("chunks are whole blocks");
+        to.copy_from_slice(bytemuck::cast_slice(values));
     }
 }
 
@@ -88,7 +135,7 @@ fn blocks(tensor: &Tensor) -> impl Iterator<Item = &[u8]> {
     tensor.bytes().chunks_exact(tensor.format().block_bytes())
 }
 
-fn scale(block: &[u8]) -> f32 {
+fn scale_of(block: &[u8]) -> f32 {
     f16::from_le_bytes([block[0], block[1]]).to_f32()
 }
 
@@ -111,8 +158,13 @@ mod tests {
 
     /// What `MatMulNBits` reads: `(code - middle) * scale`.
     fn decoded(tensor: &Tensor, bits: i64) -> Vec<f32> {
-        let codes = Form::Codes.make(tensor);
-        let scales = Form::Scales.make(tensor);
+        let made = |form: Form, bytes: usize| {
+            let mut made = vec![0; bytes];
+            form.fill(tensor, &mut made);
+            made
+        };
+        let codes = made(Form::Codes, tensor.elements() * bits as usize / 8);
+        let scales = made(Form::Scales, tensor.elements() / 8);
         let scale = |i: usize| f32::from_le_bytes(scales[4 * (i / 32)..][..4].try_into().unwrap());
         let code = |i: usize| match bits {
             8 => i32::from(codes[i]) - 128,

@@ -136,6 +136,12 @@ impl Element {
 }
 
 impl OnnxGraph {
+    /// Whether the runtime shall keep weights in layouts of its own, copies all: products with
+    /// blocks are slow in any other. Those with floats are as fast in the memory they are given.
+    pub fn is_packed(&self) -> bool {
+        self.nodes.iter().any(|node| node.op == "MatMulNBits")
+    }
+
     /// Domains whose operators it has; the standard's always.
     pub fn domains(&self) -> Vec<Domain> {
         let mut domains: Vec<_> = self.nodes.iter().map(|node| node.domain).collect();
@@ -146,6 +152,7 @@ impl OnnxGraph {
     }
 
     /// The graph as text, a line a node: for snapshots.
+    #[cfg(test)]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for node in &self.nodes {

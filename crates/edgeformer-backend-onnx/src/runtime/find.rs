@@ -53,7 +53,9 @@ impl Surroundings {
         self.folders.iter().find_map(|folder| newest(folder)).ok_or_else(|| {
             let names: Vec<_> = self.named.iter().map(|(name, _)| (*name).to_owned()).collect();
             let folders = self.folders.iter().map(|folder| folder.display().to_string());
-            Problem::Missing { looked: names.into_iter().chain(folders).collect::<Vec<_>>().join(", ") }
+            Problem::Missing {
+                looked: names.into_iter().chain(folders).collect::<Vec<_>>().join(", "),
+            }
         })
     }
 }
@@ -75,9 +77,9 @@ fn there(path: &Path, from: &'static str) -> Result<Place, Problem> {
 fn newest(folder: &Path) -> Option<Place> {
     let entries = std::fs::read_dir(folder).ok()?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let found = paths.filter(|path| path.is_file()).filter_map(|path| {
-        Some((version(path.file_name()?.to_str()?)?, path))
-    });
+    let found = paths
+        .filter(|path| path.is_file())
+        .filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path)));
     let (_, path) = found.max()?;
     Some(Place { path: path.canonicalize().ok()?, from: "the cache folder" })
 }
@@ -104,8 +106,11 @@ mod tests {
     #[test]
     fn the_newest_of_a_folder_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let names =
-            ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.23.2", "libonnxruntime_providers_cuda.so"];
+        let names = [
+            "libonnxruntime.so.1.9.0",
+            "libonnxruntime.so.1.23.2",
+            "libonnxruntime_providers_cuda.so",
+        ];
         names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
         let found = newest(folder.path()).unwrap().path;
         assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.23.2");
@@ -135,7 +140,8 @@ mod tests {
         assert_eq!(found.path, library.canonicalize().unwrap());
         let refused = surroundings(Some("/nowhere/lib.so")).find(None).unwrap_err();
         insta::assert_snapshot!(refused, @"/nowhere/lib.so, which EDGEFORMER_ORT names, is not there: correct it, or run `cargo xtask setup-ort`");
-        let nothing = Surroundings { named: surroundings(None).named, folders: vec!["/nowhere".into()] };
+        let nothing =
+            Surroundings { named: surroundings(None).named, folders: vec!["/nowhere".into()] };
         insta::assert_snapshot!(nothing.find(None).unwrap_err(), @"there is no ONNX Runtime library: looked for EDGEFORMER_ORT, ORT_DYLIB_PATH, /nowhere; run `cargo xtask setup-ort`, or set EDGEFORMER_ORT to a libonnxruntime of version 1.23 or newer");
     }
 }

@@ -4,6 +4,7 @@
 mod find;
 mod library;
 mod look;
+mod probe;
 mod provider;
 mod run;
 mod sink;

@@ -45,15 +45,16 @@ enum Means {
 pub(crate) struct Choice {
     pub provider: &'static Provider,
     pub options: Vec<(String, String)>,
+    /// As the backend's options say.
+    pub plain_operators: bool,
 }
 
 fn configured<E>(provider: E, options: &[(String, String)]) -> Made
 where
     E: ArbitrarilyConfigurableExecutionProvider + Into<ExecutionProviderDispatch>,
 {
-    let with = |provider: E, (key, value): &(String, String)| {
-        provider.with_arbitrary_config(key, value)
-    };
+    let with =
+        |provider: E, (key, value): &(String, String)| provider.with_arbitrary_config(key, value);
     Ok(options.iter().fold(provider, with).into())
 }
 

@@ -80,7 +80,8 @@ impl Runnable {
     }
 
     fn call(&self, read: &[Value], written: &[Option<Value>]) -> Result<(), Problem> {
-        let pointers = |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
+        let pointers =
+            |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
         let (input_names, output_names) = (pointers(&self.inputs), pointers(&self.outputs));
         let inputs: Vec<*const OrtValue> =
             read.iter().map(|value| value.as_ptr().cast_const()).collect();
@@ -189,12 +190,12 @@ impl Value {
         unsafe { Self::over(bytes.as_ptr().cast_mut().cast(), bytes.len(), shape, element) }
     }
 
-    /// A tensor with memory of the runtime's own.
-    pub fn copied(
+    /// A tensor with memory of the runtime's own, zeros that `fill` writes over.
+    pub fn filled(
         allocator: &Allocator,
-        bytes: &[u8],
         shape: &[i64],
         element: Element,
+        fill: impl FnOnce(&mut [u8]),
     ) -> Result<Self, Problem> {
         let mut value = ptr::null_mut();
         // SAFETY: allocator, shape and out-pointer live through the call.
@@ -211,18 +212,22 @@ impl Value {
         unsafe { ort::Error::result_from_status(status) }?;
         let value = Self::made(value)?;
         let elements: i64 = shape.iter().product();
-        if elements as usize * element.bytes() != bytes.len() {
-            return Err(Problem::Runtime(format!("{} bytes for {shape:?}", bytes.len())));
+        let bytes = elements as usize * element.bytes();
+        if bytes == 0 {
+            return Ok(value);
         }
         let mut data = ptr::null_mut();
-        // SAFETY: the value is a tensor of our own, and has as many bytes as were just compared.
-        unsafe {
-            let status = (ort::api().GetTensorMutableData)(value.as_ptr(), &mut data);
-            ort::Error::result_from_status(status)?;
-            if !bytes.is_empty() {
-                ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast::<u8>(), bytes.len());
-            }
-        }
+        // SAFETY: the value is a tensor and lives through the call, as the out-pointer does.
+        let status = unsafe { (ort::api().GetTensorMutableData)(value.as_ptr(), &mut data) };
+        // SAFETY: as above.
+        unsafe { ort::Error::result_from_status(status) }?;
+        // SAFETY: the memory is the value's, of as many bytes as its shape takes, and nobody else
+        // knows of it yet; zeros make it initialised.
+        let memory = unsafe {
+            ptr::write_bytes(data.cast::<u8>(), 0, bytes);
+            std::slice::from_raw_parts_mut(data.cast(), bytes)
+        };
+        fill(memory);
         Ok(value)
     }
 

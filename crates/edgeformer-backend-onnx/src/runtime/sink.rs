@@ -25,8 +25,8 @@ pub(crate) struct Build<'a> {
     pub provider: &'a Choice,
     /// Threads of an operator; `None` leaves it to the runtime.
     pub threads: Option<usize>,
-    /// Whether the runtime may keep weights in layouts of its own.
-    pub prepack: bool,
+    /// Told of bytes of the model that were read and will not be read again.
+    pub release: &'a dyn Fn(&[u8]),
 }
 
 impl Build<'_> {
@@ -38,26 +38,28 @@ impl Build<'_> {
         let mut borrowed = Vec::new();
         for initializer in &graph.initializers {
             borrowed.extend(add_initializer(&mut built, initializer)?);
+            if let Data::Made(tensor, _) = &initializer.data {
+                (self.release)(tensor.bytes());
+            }
         }
         for one in &graph.nodes {
             built.add_node(node(one)?)?;
         }
-        let opsets = graph.domains().into_iter().map(|domain| {
-            Opset::new(domain.name(), domain.version())
-        });
+        let opsets =
+            graph.domains().into_iter().map(|domain| Opset::new(domain.name(), domain.version()));
         let mut model = Model::new(opsets.collect::<Result<Vec<_>, _>>()?)?;
         model.set_graph(built)?;
-        let session = self.commit(model)?;
+        let session = self.commit(model, graph.is_packed())?;
         Runnable::new(session, &graph, borrowed)
     }
 
-    fn commit(&self, model: Model) -> Result<Session, Problem> {
+    fn commit(&self, model: Model, prepack: bool) -> Result<Session, Problem> {
         let mut builder = Session::builder(&self.library.environment)?
             // What is not asked for by name is not chosen by the runtime either.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
             .with_no_environment_execution_providers()?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_prepacking(self.prepack)?
+            .with_prepacking(prepack)?
             // Constants that are computed once would be copies of weights.
             .with_disabled_optimizers("ConstantFolding")?
             // Lengths change from run to run: plans of memory would be made anew.
@@ -110,28 +112,35 @@ fn node(node: &Node) -> Result<OrtNode, Problem> {
 
 /// Adds a constant; gives what must outlive the session where its memory is borrowed.
 fn add_initializer(graph: &mut Graph, initializer: &Initializer) -> Result<Option<Data>, Problem> {
-    let bytes = initializer.bytes();
+    let size = initializer.byte_len();
     let shape: Vec<i64> = initializer.shape.iter().map(|&size| size as i64).collect();
-    if initializer.aliases() && bytes.len() > SMALL {
+    if let (Data::Shared(bytes), true) = (&initializer.data, initializer.aliases() && size > SMALL)
+    {
         // SAFETY: the memory is the model's, read-only to the runtime, aligned, as long as the
         // shape says, and kept with the session by the caller.
-        let value = unsafe { Value::over_constant(&bytes, &shape, initializer.element) }?;
+        let value = unsafe { Value::over_constant(bytes, &shape, initializer.element) }?;
         add(graph, &initializer.name, value, true)?;
         return Ok(Some(initializer.data.clone()));
     }
-    let value = Value::copied(&Allocator::default(), &bytes, &shape, initializer.element)?;
-    add(graph, &initializer.name, value, bytes.len() > SMALL)?;
+    let fill = |bytes: &mut [u8]| initializer.fill(bytes);
+    let value = Value::filled(&Allocator::default(), &shape, initializer.element, fill)?;
+    add(graph, &initializer.name, value, size > SMALL)?;
     Ok(None)
 }
 
 /// Gives a value to a graph. An external one is used as it is, another is copied into the model.
 fn add(graph: &mut Graph, name: &str, value: Value, external: bool) -> Result<(), Problem> {
-    let name = CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
+    let name =
+        CString::new(name).map_err(|_| Problem::Runtime("a name with a zero byte".into()))?;
     let editor = ort::api::editor()?;
     // SAFETY: graph, name and value live through the call; on success the graph owns the value.
     unsafe {
-        let status =
-            (editor.AddInitializerToGraph)(graph.ptr_mut(), name.as_ptr(), value.as_ptr(), external);
+        let status = (editor.AddInitializerToGraph)(
+            graph.ptr_mut(),
+            name.as_ptr(),
+            value.as_ptr(),
+            external,
+        );
         ort::Error::result_from_status(status)?;
     }
     value.into_raw();

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use edgeformer_core::graph::{CachePlan, SlotPlan};
 use edgeformer_core::Result;
+use edgeformer_core::graph::{CachePlan, SlotPlan};
 use edgeformer_sequences::{Buffer, Kept, Sides};
 
 use crate::translate::Layout;

@@ -154,7 +154,8 @@ impl Inputs {
         };
         let end = work.first + work.tokens;
         let counted = |count: usize| {
-            i32::try_from(count).map_err(|_| Problem::Runtime(format!("{count} tokens are too many")))
+            i32::try_from(count)
+                .map_err(|_| Problem::Runtime(format!("{count} tokens are too many")))
         };
         let rows = match work.wanted.is_empty() {
             // Of a prompt that only fills the cache one row is computed, and dropped.

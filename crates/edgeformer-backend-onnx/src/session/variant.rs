@@ -41,7 +41,8 @@ pub(crate) enum Feed {
 impl Variant {
     pub fn new(build: &Build<'_>, translated: Translation) -> Result<Self, Problem> {
         let Translation { graph, ropes, slots } = translated;
-        let feeds = graph.inputs.iter().map(|port| feed(&port.name)).collect::<Result<Vec<_>, _>>()?;
+        let feeds =
+            graph.inputs.iter().map(|port| feed(&port.name)).collect::<Result<Vec<_>, _>>()?;
         let through = through(&graph.inputs, &graph.outputs);
         let runnable = build.session(graph)?;
         Ok(Self { runnable, feeds, through, ropes, slots })

@@ -3,18 +3,21 @@
 use edgeformer_core::Result;
 use edgeformer_core::graph::{Attention, CacheSlot, Mask};
 
-use super::Translator;
 use super::builder::{Name, int};
 use super::cache::Side;
+use super::{Counts, Translator};
 use crate::onnx::{Attribute, Domain};
 
 impl Translator<'_> {
     pub(super) fn attention(&mut self, qkv: &[&str], attention: &Attention) -> Result<Name> {
         let Some(slot) = attention.slot.filter(|_| attention.mask == Mask::Causal) else {
-            return Ok(self.bidirectional(qkv, attention));
+            return Ok(match self.options.plain {
+                true => self.plain_bidirectional(qkv, attention),
+                false => self.bidirectional(qkv, attention),
+            });
         };
         let window = [attention.window, self.options.window].into_iter().flatten().min();
-        if is_grouped_query(attention, window) {
+        if self.is_grouped_query(attention, window) {
             return Ok(self.grouped_query(qkv, attention, slot, window));
         }
         Ok(self.plain(qkv, attention, slot, window))
@@ -37,8 +40,11 @@ impl Translator<'_> {
             ("kv_num_heads", int(kv_heads)),
             ("scale", Attribute::Float(scale)),
         ];
-        // As ours, the query's own token included.
-        attributes.extend(window.map(|window| ("local_window_size", int(window))));
+        let counted = |window: usize| match self.options.counts {
+            Counts::Earlier => window - 1,
+            Counts::Own | Counts::Unknown => window,
+        };
+        attributes.extend(window.map(|window| ("local_window_size", int(counted(window)))));
         attributes.extend(soft_cap.map(|cap| ("softcap", Attribute::Float(cap))));
         let out = format!("/{}/attention", self.b.scope);
         let inputs = [qkv[0], qkv[1], qkv[2], &past_key, &past_value, &last, &total];
@@ -66,23 +72,46 @@ impl Translator<'_> {
         slot: CacheSlot,
         window: Option<usize>,
     ) -> Name {
-        let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
+        let &Attention { kv_heads, key_dim, value_dim, .. } = attention;
         let keys = self.cached(qkv[1], slot, Side::Key, kv_heads, key_dim);
         let values = self.cached(qkv[2], slot, Side::Value, kv_heads, value_dim);
-        let axes = self.b.ints(&[2]);
-        let [keys, values] =
-            [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
-        let group = (heads / kv_heads) as i64;
-        let queries = self.b.reshape(qkv[0], &[0, 0, kv_heads as i64, group, key_dim as i64]);
-        let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
-        let mut scores = self.b.times_transposed(&queries, &keys, scale);
-        if let Some(cap) = soft_cap {
-            scores = self.soft_cap(&scores, cap);
-        }
         let mask = self.causal_mask(window);
         let axes = self.b.ints(&[2]);
         let mask = self.b.op("Unsqueeze", &[&mask, &axes], vec![]);
-        let weights = self.weights_of(&scores, &mask);
+        self.mixed(qkv[0], keys, values, Some(&mask), attention)
+    }
+
+    /// As [`plain`](Self::plain), without mask and cache.
+    fn plain_bidirectional(&mut self, qkv: &[&str], attention: &Attention) -> Name {
+        let &Attention { kv_heads, key_dim, value_dim, .. } = attention;
+        let keys = self.heads_first(qkv[1], kv_heads, key_dim);
+        let values = self.heads_first(qkv[2], kv_heads, value_dim);
+        self.mixed(qkv[0], keys, values, None, attention)
+    }
+
+    /// Values `[batch, heads, total, width]` mixed by how well their keys fit the queries.
+    fn mixed(
+        &mut self,
+        queries: &str,
+        keys: Name,
+        values: Name,
+        mask: Option<&str>,
+        attention: &Attention,
+    ) -> Name {
+        let &Attention { heads, kv_heads, key_dim, value_dim, scale, soft_cap, .. } = attention;
+        let axes = self.b.ints(&[2]);
+        let [keys, values] = [keys, values].map(|x| self.b.op("Unsqueeze", &[&x, &axes], vec![]));
+        let group = (heads / kv_heads) as i64;
+        let queries = self.b.reshape(queries, &[0, 0, kv_heads as i64, group, key_dim as i64]);
+        let queries = self.b.transpose(&queries, &[0, 2, 3, 1, 4]);
+        let mut scores = self.b.times_transposed(&queries, (&keys, 5), scale);
+        if let Some(cap) = soft_cap {
+            scores = self.soft_cap(&scores, cap);
+        }
+        let weights = match mask {
+            Some(mask) => self.weights_of(&scores, mask),
+            None => self.b.op("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]),
+        };
         let mixed = self.b.op("MatMul", &[&weights, &values], vec![]);
         let mixed = self.b.transpose(&mixed, &[0, 3, 1, 2, 4]);
         self.b.reshape(&mixed, &[0, 0, (heads * value_dim) as i64])
@@ -92,11 +121,17 @@ impl Translator<'_> {
         let masked = self.b.op("Add", &[scores, mask], vec![]);
         self.b.op("Softmax", &[&masked], vec![("axis", Attribute::Int(-1))])
     }
-}
 
-/// Whether the contributed operator computes exactly this.
-fn is_grouped_query(attention: &Attention, window: Option<usize>) -> bool {
-    let &Attention { key_dim, value_dim, scale, .. } = attention;
-    // It takes a scale of zero for none. Its kernels differ in what a window of one is.
-    key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window != Some(1)
+    /// Whether the contributed operator computes exactly this.
+    fn is_grouped_query(&self, attention: &Attention, window: Option<usize>) -> bool {
+        let &Attention { key_dim, value_dim, scale, .. } = attention;
+        let window = match window {
+            None => true,
+            // It takes a window of nothing for none.
+            Some(window) => window > 1 && self.options.counts != Counts::Unknown,
+        };
+        // It takes a scale of zero for none.
+        let exact = key_dim == value_dim && key_dim.is_multiple_of(8) && scale != 0.0 && window;
+        exact && !self.options.plain
+    }
 }

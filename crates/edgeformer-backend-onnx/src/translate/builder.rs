@@ -17,6 +17,8 @@ pub(super) struct Builder {
     pub scope: String,
     /// Constants by what they hold, so that each is there once.
     constants: BTreeMap<(i32, Vec<usize>, Vec<u8>), Name>,
+    /// Whether it keeps to widely known operators.
+    plain: bool,
     /// Values that several operators share, by what they are.
     shared: BTreeMap<String, Name>,
 }
@@ -28,6 +30,10 @@ pub(super) fn int(value: usize) -> Attribute {
 }
 
 impl Builder {
+    pub fn new(plain: bool) -> Self {
+        Self { plain, ..Self::default() }
+    }
+
     /// A standard operator of one output.
     pub fn op(&mut self, op: &'static str, inputs: &[&str], attributes: Attributes) -> Name {
         self.ops(Domain::Onnx, op, inputs, attributes, 1).remove(0)
@@ -165,8 +171,19 @@ impl Builder {
         self.op("Slice", &[x, &from, &to, &axis], vec![])
     }
 
-    /// The product of matrices `alpha * a bᵀ`, broadcast over leading dimensions.
-    pub fn times_transposed(&mut self, a: &str, b: &str, alpha: f32) -> Name {
+    /// The product of matrices `alpha * a bᵀ`, broadcast over leading dimensions; `b` with the
+    /// number of its dimensions.
+    pub fn times_transposed(&mut self, a: &str, (b, dims): (&str, i64), alpha: f32) -> Name {
+        if self.plain {
+            let order: Vec<i64> = (0..dims - 2).chain([dims - 1, dims - 2]).collect();
+            let turned = self.transpose(b, &order);
+            let product = self.op("MatMul", &[a, &turned], vec![]);
+            if alpha == 1.0 {
+                return product;
+            }
+            let alpha = self.float(alpha);
+            return self.op("Mul", &[&product, &alpha], vec![]);
+        }
         let mut attributes = vec![("transB", Attribute::Int(1))];
         if alpha != 1.0 {
             attributes.push(("alpha", Attribute::Float(alpha)));

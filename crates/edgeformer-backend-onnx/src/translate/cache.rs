@@ -4,7 +4,7 @@ use edgeformer_core::graph::CacheSlot;
 
 use super::builder::{Name, int};
 use super::{Layout, Target, Translator};
-use crate::onnx::{Attribute, Dim, Domain, Element};
+use crate::onnx::{Attribute, Dim, Domain, Element, Port};
 
 /// Keys or values.
 #[derive(Clone, Copy)]
@@ -37,7 +37,8 @@ impl Translator<'_> {
             Target::Session => ("capacity", "capacity"),
             Target::File => ("past_sequence_length", "total_sequence_length"),
         };
-        let shape = |tokens| [self.batch(), Dim::Known(heads), Dim::Named(tokens), Dim::Known(width)];
+        let shape =
+            |tokens| [self.batch(), Dim::Known(heads), Dim::Named(tokens), Dim::Known(width)];
         let shapes = [shape(before), shape(behind)];
         self.b.input(&past, Element::F32, &shapes[0]);
         self.b.output(&present, Element::F32, &shapes[1]);
@@ -83,14 +84,17 @@ impl Translator<'_> {
         self.b.input(&past, Element::F32, &shape);
         self.b.output(&present, Element::F32, &shape);
         let positions = self.position_ids();
-        let places = self
-            .b
-            .once("places".into(), |b| b.reshape(&positions, &[-1, 1]));
+        let places = self.b.once("places".into(), |b| b.reshape(&positions, &[-1, 1]));
         let rows = self.b.reshape(rows, &[-1, columns as i64]);
         let outputs = vec![present.clone()];
         self.b.named(Domain::Onnx, "ScatterND", &[&past, &places, &rows], outputs, vec![]);
-        let (from, total) = (self.b.ints(&[0]), self.total_wide());
-        let seen = self.b.op("Slice", &[&present, &from, &total, &from], vec![]);
+        let seen = match self.options.plain {
+            true => present,
+            false => {
+                let (from, total) = (self.b.ints(&[0]), self.total_wide());
+                self.b.op("Slice", &[&present, &from, &total, &from], vec![])
+            }
+        };
         let seen = self.b.reshape(&seen, &[1, -1, columns as i64]);
         self.heads_first(&seen, heads, width)
     }
@@ -114,7 +118,7 @@ impl Translator<'_> {
     /// What is added to scores `[batch, 1, tokens, total]`: nothing where a query sees a key, minus
     /// infinity elsewhere.
     pub(super) fn causal_mask(&mut self, window: Option<usize>) -> Name {
-        let total = self.total_wide();
+        let total = self.keys_wide();
         let queries = self.query_places();
         let padding = (self.options.target == Target::File).then(|| self.attention_mask());
         self.b.once(format!("mask {window:?}"), |b| {
@@ -138,6 +142,20 @@ impl Translator<'_> {
             let (nothing, infinity) = (b.float(0.0), b.float(f32::NEG_INFINITY));
             b.op("Where", &[&seen, &nothing, &infinity], vec![])
         })
+    }
+
+    /// How many keys there are, `[1]`: with those that are not there yet where attention is over the
+    /// whole buffer, whose places lie behind every query's.
+    fn keys_wide(&mut self) -> Name {
+        let buffers = |port: &&Port| port.shape.first() == Some(&Dim::Named("capacity"));
+        let buffer = self.b.graph.inputs.iter().find(buffers).map(|port| port.name.clone());
+        match buffer.filter(|_| self.options.plain) {
+            Some(buffer) => self.b.once("capacity".into(), |b| {
+                let rows = vec![("start", Attribute::Int(0)), ("end", Attribute::Int(1))];
+                b.op("Shape", &[&buffer], rows)
+            }),
+            None => self.total_wide(),
+        }
     }
 
     /// Places of the run's tokens among all, `[batch, 1, tokens, 1]`.

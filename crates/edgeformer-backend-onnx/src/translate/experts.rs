@@ -37,7 +37,9 @@ impl Translator<'_> {
         let router = self.weight(experts.router)?.parts();
         let logits = self.product(x, self.weight_name(experts.router), router)?;
         let scores = match experts.scoring {
-            Scoring::Softmax => self.b.op("Softmax", &[&logits], vec![("axis", Attribute::Int(-1))]),
+            Scoring::Softmax => {
+                self.b.op("Softmax", &[&logits], vec![("axis", Attribute::Int(-1))])
+            }
             Scoring::Sigmoid => self.b.op("Sigmoid", &[&logits], vec![]),
         };
         let mut choice = scores.clone();

@@ -1,8 +1,8 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1) by plain operators.
 //! Cached are latents and rotated keys, side by side.
 
-use edgeformer_core::graph::{LatentAttention, LatentUp, WeightId};
 use edgeformer_core::Result;
+use edgeformer_core::graph::{LatentAttention, LatentUp, WeightId};
 
 use super::Translator;
 use super::builder::Name;
@@ -35,15 +35,15 @@ impl Translator<'_> {
             let rotated = self.b.slice(&seen, 3, rank, rank + rope_dim);
             let keys = self.times(&latents, &keys, true);
             let values = self.times(&latents, &values, true);
-            let plain = self.b.times_transposed(&q_nope, &keys, attention.scale);
-            let turned = self.b.times_transposed(&q_rope, &rotated, attention.scale);
+            let plain = self.b.times_transposed(&q_nope, (&keys, 4), attention.scale);
+            let turned = self.b.times_transposed(&q_rope, (&rotated, 4), attention.scale);
             let scores = self.b.op("Add", &[&plain, &turned], vec![]);
             let weights = self.weights_of(&scores, &mask);
             self.b.op("MatMul", &[&weights, &values], vec![])
         } else {
             let absorbed = self.times(&q_nope, &keys, false);
             let queries = self.b.concat(&[&absorbed, &q_rope], -1);
-            let scores = self.b.times_transposed(&queries, &seen, attention.scale);
+            let scores = self.b.times_transposed(&queries, (&seen, 4), attention.scale);
             let weights = self.weights_of(&scores, &mask);
             let mixed = self.b.op("MatMul", &[&weights, &latents], vec![]);
             self.times(&mixed, &values, true)
@@ -54,7 +54,7 @@ impl Translator<'_> {
     /// Rows times each head's matrix: from the rank to the head's width, or back.
     fn times(&mut self, rows: &str, stack: &Stack, to_width: bool) -> Name {
         match stack.to_width == to_width {
-            true => self.b.times_transposed(rows, &stack.name, 1.0),
+            true => self.b.times_transposed(rows, (&stack.name, 3), 1.0),
             false => self.b.op("MatMul", &[rows, &stack.name], vec![]),
         }
     }
@@ -75,7 +75,10 @@ impl Translator<'_> {
         let both = self.weight(weight)?.to_f32();
         let head = (nope_dim + value_dim) * rank;
         let part = |from: usize, to: usize| -> Vec<f32> {
-            both.chunks_exact(head).flat_map(|head| &head[from * rank..to * rank]).copied().collect()
+            both.chunks_exact(head)
+                .flat_map(|head| &head[from * rank..to * rank])
+                .copied()
+                .collect()
         };
         let (keys, values) = (part(0, nope_dim), part(nope_dim, nope_dim + value_dim));
         let key = self.b.floats(&[heads, nope_dim, rank], &keys);

@@ -43,12 +43,29 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Options {
     pub target: Target,
-    /// Whether half floats stay so, and are widened in every run.
+    /// Whether half floats stay so, and the runtime widens them: small files. A session's are
+    /// widened once, for the runtime would do so in every run.
     pub in_place: bool,
     /// Whether latents become keys and values; otherwise queries go to the latents' space.
     pub expanded: bool,
     /// The most tokens that a query sees, where that is fewer than the model allows.
     pub window: Option<usize>,
+    /// What the runtime's operator counts in a window.
+    pub counts: Counts,
+    /// Whether it keeps to widely known operators; see
+    /// [`OnnxOptions::plain_operators`](crate::OnnxOptions::plain_operators).
+    pub plain: bool,
+}
+
+/// What the window of the contributed operator counts: versions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Counts {
+    /// The query's own token too.
+    Own,
+    /// The tokens before it.
+    Earlier,
+    /// Nobody knows which runtime it will be: windows are plain.
+    Unknown,
 }
 
 /// A translated graph with what its session has to know.
@@ -75,7 +92,7 @@ pub(crate) fn translate(model: &Model, options: Options) -> Result<Translation> 
     let mut translator = Translator {
         model,
         options,
-        b: Builder::default(),
+        b: Builder::new(options.plain),
         values: BTreeMap::new(),
         last_mixing: last_mixing(&model.graph),
         behind: false,
@@ -118,8 +135,7 @@ impl Translator<'_> {
         self.b.graph.name = graph.name.clone();
         for (index, node) in graph.nodes.iter().enumerate() {
             self.b.scope = format!("{index}.{}", node.op.name());
-            self.behind =
-                self.chooses_rows() && self.last_mixing.is_some_and(|last| index > last);
+            self.behind = self.chooses_rows() && self.last_mixing.is_some_and(|last| index > last);
             let made = self.node(&node.op, &node.inputs)?;
             for (&value, name) in node.outputs.iter().zip(made) {
                 self.values.insert((value, self.behind), name);
@@ -168,17 +184,23 @@ impl Translator<'_> {
             RowKind::Sequence => {
                 let squeezed = self.b.ints(&[0, info.width as i64]);
                 let inputs = [output, &squeezed];
-                self.b.named(crate::onnx::Domain::Onnx, "Reshape", &inputs, vec![name.into()], vec![]);
+                self.b.named(
+                    crate::onnx::Domain::Onnx,
+                    "Reshape",
+                    &inputs,
+                    vec![name.into()],
+                    vec![],
+                );
             }
             _ => {
                 let outputs = vec![name.into()];
                 self.b.named(crate::onnx::Domain::Onnx, "Identity", &[output], outputs, vec![]);
             }
         }
-        self.b.graph.outputs.insert(
-            0,
-            crate::onnx::Port { name: name.into(), element: Element::F32, shape },
-        );
+        self.b
+            .graph
+            .outputs
+            .insert(0, crate::onnx::Port { name: name.into(), element: Element::F32, shape });
     }
 
     fn batch(&self) -> Dim {
@@ -219,3 +241,6 @@ impl Translator<'_> {
         Ok(vec![made])
     }
 }
+
+#[cfg(test)]
+mod tests;

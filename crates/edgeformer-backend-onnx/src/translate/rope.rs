@@ -39,7 +39,8 @@ impl Translator<'_> {
             ("interleaved", int(usize::from(rope.layout == RopeLayout::Interleaved))),
             ("num_heads", int(rope.heads)),
         ];
-        if rope.dims < self.input_width / rope.heads {
+        // MIGraphX takes both numbers or none.
+        if self.options.plain || rope.dims < self.input_width / rope.heads {
             attributes.push(("rotary_embedding_dim", int(rope.dims)));
         }
         self.b.contrib("RotaryEmbedding", &[x, &positions, &cosines, &sines], attributes)

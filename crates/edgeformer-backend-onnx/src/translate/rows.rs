@@ -29,8 +29,7 @@ impl Translator<'_> {
         let sizes: Vec<i64> = widths.iter().map(|&width| width as i64).collect();
         let sizes = self.b.ints(&sizes);
         let axis = vec![("axis", Attribute::Int(-1))];
-        let pieces =
-            self.b.ops(Domain::Onnx, "Split", &[&grouped, &sizes], axis, widths.len());
+        let pieces = self.b.ops(Domain::Onnx, "Split", &[&grouped, &sizes], axis, widths.len());
         if groups == 1 {
             return pieces;
         }
@@ -62,7 +61,12 @@ impl Translator<'_> {
                 self.b.op("LayerNormalization", &[&grouped, &scale], attributes)
             }
             (NormKind::Rms, bias) => {
-                let normal = self.b.op("RMSNormalization", &[&grouped, &scale], attributes);
+                // The same before the standard had it.
+                let op = match self.options.plain {
+                    true => "SimplifiedLayerNormalization",
+                    false => "RMSNormalization",
+                };
+                let normal = self.b.op(op, &[&grouped, &scale], attributes);
                 match bias {
                     Some(bias) => self.b.op("Add", &[&normal, &bias], vec![]),
                     None => normal,

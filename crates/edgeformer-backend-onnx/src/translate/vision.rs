@@ -1,7 +1,7 @@
 //! Images and signals: windows of the input, class tokens.
 
-use edgeformer_core::graph::{GraphInput, Unfold, WeightId};
 use edgeformer_core::Result;
+use edgeformer_core::graph::{GraphInput, Unfold, WeightId};
 
 use super::builder::{Name, int};
 use super::{Target, Translator};
@@ -69,7 +69,10 @@ fn places(unfold: &Unfold) -> Vec<i64> {
         let corner = [patch / across * stride[0], patch % across * stride[1]];
         for channel in 0..channels {
             for tap in 0..kernel[0] * kernel[1] {
-                places.push(place(channel, [corner[0] + tap / kernel[1], corner[1] + tap % kernel[1]]));
+                places.push(place(
+                    channel,
+                    [corner[0] + tap / kernel[1], corner[1] + tap % kernel[1]],
+                ));
             }
         }
     }

@@ -32,10 +32,13 @@ impl<'a> Translator<'a> {
 
     fn part_product(&mut self, x: &str, name: &str, part: &Tensor) -> Result<Name> {
         match bits(part.format()) {
-            Some(bits) => self.block_product(x, name, part, bits),
-            None => {
+            // Other libraries know codes of four bits.
+            Some(bits) if bits == 4 || !self.options.plain => {
+                self.block_product(x, name, part, bits)
+            }
+            _ => {
                 let weight = self.float_weight(name, part);
-                Ok(self.b.times_transposed(x, &weight, 1.0))
+                Ok(self.b.times_transposed(x, (&weight, 2), 1.0))
             }
         }
     }
@@ -60,7 +63,13 @@ impl<'a> Translator<'a> {
     /// The codes of a weight's blocks, the bytes of a block as the last dimension.
     fn codes(&mut self, name: &str, part: &Tensor, bits: i64, blocks: &[usize]) -> Name {
         let bytes = part.format().block_len() * bits as usize / 8;
-        self.made(format!("{name}.codes"), part, Form::Codes, Element::U8, &[blocks, &[bytes]].concat())
+        self.made(
+            format!("{name}.codes"),
+            part,
+            Form::Codes,
+            Element::U8,
+            &[blocks, &[bytes]].concat(),
+        )
     }
 
     fn scales(&mut self, name: &str, part: &Tensor, shape: &[usize]) -> Name {
@@ -79,8 +88,7 @@ impl<'a> Translator<'a> {
         self.b.initializer(Initializer { name, element, shape: shape.to_vec(), data })
     }
 
-    /// A tensor of the model as floats of 32 bits: those of the file where it has such; half
-    /// floats are widened once, or in every run where weights are used in place.
+    /// A tensor of the model as floats of 32 bits: those of the file where it has such.
     pub(super) fn float_weight(&mut self, name: &str, part: &Tensor) -> Name {
         let in_place = matches!(part.format(), Format::F16 | Format::BF16) && self.options.in_place;
         match part.format() {
@@ -101,7 +109,8 @@ impl<'a> Translator<'a> {
             _ => Element::F32,
         };
         let data = Data::Shared(part.bytes().clone());
-        let (shape, suffix) = (part.shape().to_vec(), if element == Element::F32 { "" } else { ".half" });
+        let (shape, suffix) =
+            (part.shape().to_vec(), if element == Element::F32 { "" } else { ".half" });
         self.b.initializer(Initializer { name: format!("{name}{suffix}"), element, shape, data })
     }
 

@@ -13,8 +13,6 @@ use super::Problem;
 const HIP: [&str; 3] = ["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so"];
 /// What HIP stands on.
 const HSA: [&str; 1] = ["libhsa-runtime64.so.1"];
-/// What ONNX Runtime's provider stands on.
-const MIGRAPHX: [&str; 1] = ["libmigraphx_c.so.3"];
 /// `hipErrorNoDevice`.
 const NO_DEVICE: c_int = 100;
 /// Bytes for a name.
@@ -50,12 +48,22 @@ pub(crate) fn hip(folders: &[PathBuf]) -> Result<Hip, Problem> {
     Functions::of(library, &file)?.ask()
 }
 
-/// Loads MIGraphX, so that ONNX Runtime's provider finds it wherever it lies.
+/// A library of ROCm that ONNX Runtime's provider needs.
+pub(crate) struct Needed<'a> {
+    /// Its file's name.
+    pub name: &'a str,
+    /// What a person calls it.
+    pub what: &'static str,
+    /// ROCm's package that has it.
+    pub package: &'static str,
+}
+
+/// Loads it, so that the provider finds it wherever it lies.
 ///
 /// # Errors
 /// If it is missing.
-pub(crate) fn migraphx(folders: &[PathBuf]) -> Result<(), Problem> {
-    load(&MIGRAPHX, "MIGraphX", "migraphx", folders).map(|_| ())
+pub(crate) fn load_needed(needed: &Needed<'_>, folders: &[PathBuf]) -> Result<(), Problem> {
+    load(&[needed.name], needed.what, needed.package, folders).map(|_| ())
 }
 
 /// Loads the first of the names that is there: in the folders, then where the loader looks.
@@ -84,7 +92,8 @@ fn load(
         Some((path, why)) => Problem::Broken { what, path, why, package },
         None => {
             let folders: Vec<_> = folders.iter().map(|path| path.display().to_string()).collect();
-            let looked = if folders.is_empty() { String::new() } else { folders.join(", ") + " and " };
+            let looked =
+                if folders.is_empty() { String::new() } else { folders.join(", ") + " or " };
             Problem::NoLibrary { what, names: names.join(", "), looked, package }
         }
     })
@@ -97,9 +106,10 @@ fn reason(candidate: &Path, error: &libloading::Error) -> Option<(PathBuf, Strin
         text = source.to_string();
     }
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let name = candidate.display().to_string();
+    let name = format!("{}: ", candidate.display());
     let absent = text.starts_with(&name) && text.contains("No such file");
-    (!absent || candidate.is_absolute()).then(|| (candidate.to_owned(), text))
+    let why = text.strip_prefix(&name).unwrap_or(&text).to_owned();
+    (!absent || candidate.is_absolute()).then(|| (candidate.to_owned(), why))
 }
 
 /// HIP's functions, all of which have had these types since ROCm 4 (`hip_runtime_api.h`). The
@@ -212,9 +222,9 @@ mod tests {
     fn what_is_nowhere_is_named_with_its_package() {
         let folders = [PathBuf::from("/opt/rocm/lib")];
         let missing = load(&["libnowhere.so.1"], "the HIP runtime", "hip-runtime-amd", &folders);
-        insta::assert_snapshot!(missing.unwrap_err(), @"");
+        insta::assert_snapshot!(missing.unwrap_err(), @"the HIP runtime is not installed: nothing named libnowhere.so.1 is in /opt/rocm/lib or the loader's path; install ROCm's package hip-runtime-amd (ROCm 6 or 7), or set ROCM_PATH");
         let missing = load(&["libnowhere.so.1"], "MIGraphX", "migraphx", &[]);
-        insta::assert_snapshot!(missing.unwrap_err(), @"");
+        insta::assert_snapshot!(missing.unwrap_err(), @"MIGraphX is not installed: nothing named libnowhere.so.1 is in the loader's path; install ROCm's package migraphx (ROCm 6 or 7), or set ROCM_PATH");
     }
 
     #[test]
@@ -224,6 +234,6 @@ mod tests {
         let folders = [folder.path().to_owned()];
         let broken = load(&["libbroken.so.1"], "MIGraphX", "migraphx", &folders).unwrap_err();
         let text = broken.to_string().replace(&folder.path().display().to_string(), "[folder]");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"MIGraphX cannot be loaded from [folder]/libbroken.so.1: file too short; install ROCm's package migraphx again");
     }
 }

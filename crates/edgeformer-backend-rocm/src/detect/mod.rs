@@ -14,7 +14,7 @@ mod problem;
 mod read;
 mod topology;
 
-pub(crate) use hip::migraphx;
+pub(crate) use hip::{Needed, load_needed};
 pub use places::Places;
 pub(crate) use problem::Problem;
 
@@ -32,6 +32,8 @@ pub(crate) struct Found {
     pub gfx: Option<String>,
     /// Bytes of its memory.
     pub memory: Option<u64>,
+    /// PCI's number of the kind of device.
+    pub device_id: Option<u16>,
     /// Where it is plugged in.
     pub slot: Option<String>,
     /// Version of the driver, where it has one.
@@ -81,10 +83,49 @@ fn join(nodes: Vec<Gpu>, hip: Hip, driver: Option<String>) -> Vec<Found> {
             name: known.into_iter().find(|name| !name.is_empty()).unwrap_or("AMD GPU".into()),
             gfx: node.and_then(|node| node.gfx.clone()),
             memory: memory.or(of_its_own),
+            device_id: node.map(|node| node.device_id),
             slot: slot.or_else(|| node.map(|node| node.slot.clone())),
             driver: driver.clone(),
             hip: version.clone(),
         }
     };
     gpus.into_iter().enumerate().map(found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(node: u32, slot: &str, memory: u64) -> Gpu {
+        Gpu {
+            name: format!("chip{node}"),
+            gfx: Some(format!("gfx90{node}")),
+            device_id: 0x744c,
+            memory,
+            slot: slot.into(),
+        }
+    }
+
+    fn hip(gpus: Vec<HipGpu>) -> Hip {
+        Hip { version: "7.2.0".into(), gpus }
+    }
+
+    #[test]
+    fn what_hip_does_not_say_the_driver_does() {
+        let found = join(vec![node(1, "a", 8)], hip(vec![HipGpu::default()]), None);
+        assert_eq!(found[0].name, "chip1");
+        assert_eq!(found[0].gfx.as_deref(), Some("gfx901"));
+        assert_eq!((found[0].memory, found[0].slot.as_deref()), (Some(8), Some("a")));
+    }
+
+    #[test]
+    fn numbers_are_hips_and_slots_tell_who_is_who() {
+        let in_slot = |slot: &str| HipGpu { slot: Some(slot.into()), ..HipGpu::default() };
+        let nodes = vec![node(1, "a", 8), node(2, "b", 0), node(3, "c", 0)];
+        let found = join(nodes, hip(vec![in_slot("c"), in_slot("a"), in_slot("x")]), None);
+        let names: Vec<_> = found.iter().map(|gpu| (gpu.number, gpu.name.as_str())).collect();
+        assert_eq!(names, [(0, "chip3"), (1, "chip1"), (2, "AMD GPU")]);
+        assert_eq!(found[0].memory, None);
+        assert_eq!(found[2].gfx, None);
+    }
 }

@@ -25,7 +25,9 @@ pub(crate) enum Problem {
         "none of the {hidden} GPUs in {path} may be seen from here: start the container with --device /dev/kfd --device /dev/dri"
     )]
     Hidden { hidden: usize, path: PathBuf },
-    #[error("{path} cannot be read: {error}")]
+    #[error(
+        "{path} cannot be read: {error}; run `cat {path}`, and update the kernel if that fails too"
+    )]
     Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{path}: {problem}; update the kernel or AMD's package amdgpu-dkms")]
     Malformed { path: PathBuf, problem: String },
@@ -38,7 +40,7 @@ pub(crate) enum Problem {
     )]
     Denied { path: PathBuf, group: String },
     #[error(
-        "{what} is not installed: {names} is not in {looked}the loader's path; install ROCm's package {package} (ROCm 6 or 7), or set ROCM_PATH"
+        "{what} is not installed: nothing named {names} is in {looked}the loader's path; install ROCm's package {package} (ROCm 6 or 7), or set ROCM_PATH"
     )]
     NoLibrary { what: &'static str, names: String, looked: String, package: &'static str },
     #[error("{what} cannot be loaded from {path}: {why}; install ROCm's package {package} again")]
@@ -53,6 +55,36 @@ pub(crate) enum Problem {
         "HIP {version} lets this process use none of {gpus} GPUs: unset HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES, or install a ROCm that supports {gfx}"
     )]
     NoneUsable { version: String, gpus: usize, gfx: String },
+    #[error(
+        "{by} needs {name} of {rocm}: {problem}; or take an onnxruntime-migraphx that was built for the ROCm that is installed"
+    )]
+    Needed { by: PathBuf, name: String, rocm: String, problem: Box<Problem> },
+    #[error(
+        "there is no ONNX Runtime for AMD GPUs: {problem}; what it must be is that of the Python package onnxruntime-migraphx (`pip install onnxruntime-migraphx`), named by EDGEFORMER_ORT"
+    )]
+    NoRuntime { problem: String },
+    #[error(
+        "{path} is ONNX Runtime {version} with the ROCm provider, which later versions do not have: set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx, 1.23 or newer"
+    )]
+    RocmProvider { path: PathBuf, version: String },
+    #[error(
+        "{path} is ONNX Runtime {version}, 1.23 or newer is needed: set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx"
+    )]
+    OldRuntime { path: PathBuf, version: String },
+    #[error(
+        "{path} is ONNX Runtime {version} without MIGraphX (it has {providers}): set EDGEFORMER_ORT to the libonnxruntime.so of the Python package onnxruntime-migraphx"
+    )]
+    NoProvider { path: PathBuf, version: String, providers: String },
+    #[error(
+        "{path} cannot be read ({error}): the provider's library must lie beside ONNX Runtime's, as in the Python package onnxruntime-migraphx"
+    )]
+    NoProviderFile { path: PathBuf, error: std::io::Error },
+    #[error("{path}, which EDGEFORMER_ROCM_CALIBRATION names, cannot be read: {error}")]
+    Calibration { path: PathBuf, error: std::io::Error },
+    #[error(
+        "{path}, where compiled models are kept, cannot be made: {error}; set XDG_CACHE_HOME to a folder that can be written"
+    )]
+    Cache { path: PathBuf, error: std::io::Error },
     #[error("there is no GPU {wanted:?}, there are {known}")]
     NoSuchGpu { wanted: String, known: String },
 }

@@ -20,8 +20,6 @@ const MAX_MEMORY: u64 = 1 << 50;
 /// A GPU that the driver offers for computing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gpu {
-    /// Number of its node.
-    pub node: u32,
     /// What the driver calls the chip, for example `navi31`; may be empty.
     pub name: String,
     /// The instruction set, for example `gfx1100`; older drivers do not say.
@@ -57,10 +55,10 @@ pub(crate) fn read(sysfs: &Path) -> Result<Topology, Problem> {
     let unreadable = |path: &Path, error| Problem::Unreadable { path: path.into(), error };
     let mut topology = Topology::default();
     let nodes = children(&folder, MAX_NODES).map_err(|error| unreadable(&folder, error))?;
-    for (node, path) in nodes {
+    for (_, path) in nodes {
         let properties = path.join("properties");
         match read_bounded(&properties) {
-            Ok(text) => topology.gpus.extend(gpu(node, &path, &text)?),
+            Ok(text) => topology.gpus.extend(gpu(&path, &text)?),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => topology.hidden += 1,
             Err(error) => return Err(unreadable(&properties, error)),
         }
@@ -69,7 +67,7 @@ pub(crate) fn read(sysfs: &Path) -> Result<Topology, Problem> {
 }
 
 /// The GPU that a node's properties describe; none if they are those of a processor.
-fn gpu(node: u32, path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
+fn gpu(path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
     let malformed = |path: PathBuf| move |Malformed(problem)| Problem::Malformed { path, problem };
     let described = node_properties(text).map_err(malformed(path.join("properties")))?;
     let Some(Described { gfx, device_id, slot }) = described else { return Ok(None) };
@@ -81,7 +79,7 @@ fn gpu(node: u32, path: &Path, text: &str) -> Result<Option<Gpu>, Problem> {
         let Ok(text) = read_bounded(&bank.join("properties")) else { continue };
         memory += bank_bytes(&text).map_err(malformed(bank.join("properties")))?;
     }
-    Ok(Some(Gpu { node, name: printable, gfx, device_id, memory, slot }))
+    Ok(Some(Gpu { name: printable, gfx, device_id, memory, slot }))
 }
 
 /// What the properties of a GPU's node say.
@@ -93,14 +91,8 @@ struct Described {
 }
 
 fn node_properties(text: &str) -> Result<Option<Described>, Malformed> {
-    let known = [
-        "simd_count",
-        "gfx_target_version",
-        "vendor_id",
-        "device_id",
-        "location_id",
-        "domain",
-    ];
+    let known =
+        ["simd_count", "gfx_target_version", "vendor_id", "device_id", "location_id", "domain"];
     let values = numbers(text, &known)?;
     let simds = values.get("simd_count").ok_or_else(|| Malformed::new("it has no simd_count"))?;
     if *simds == 0 {
@@ -197,8 +189,11 @@ mod tests {
     #[test]
     fn a_card_is_described() {
         let described = node_properties(CARD).unwrap().unwrap();
-        let expected =
-            Described { gfx: Some("gfx1100".into()), device_id: 0x744c, slot: "0000:03:00.0".into() };
+        let expected = Described {
+            gfx: Some("gfx1100".into()),
+            device_id: 0x744c,
+            slot: "0000:03:00.0".into(),
+        };
         assert_eq!(described, expected);
         assert_eq!(node_properties("cpu_cores_count 16\nsimd_count 0\n").unwrap(), None);
     }

@@ -7,8 +7,31 @@ use crate::subject::Subject;
 
 pub(super) const ENGINE: Engine = Engine { name: OURS, build: None, quantizer: None, run };
 
+/// The ONNX Runtime backend.
+#[cfg(feature = "backend-onnx")]
+pub(super) const ON_ONNX: Engine = Engine {
+    name: "edgeformer/onnx",
+    build: None,
+    quantizer: None,
+    run: |setup, body| run_on("onnx", setup, body),
+};
+
+/// The candle backend.
+#[cfg(feature = "backend-candle")]
+pub(super) const ON_CANDLE: Engine = Engine {
+    name: "edgeformer/candle",
+    build: None,
+    quantizer: None,
+    run: |setup, body| run_on("candle", setup, body),
+};
+
 fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
-    let subject = Subject::open(&setup.model, false)?;
+    run_on("auto", setup, body)
+}
+
+fn run_on(backend: &str, setup: &Setup, body: Body<'_>) -> Result<()> {
+    let Ok(backend) = backend.parse();
+    let subject = Subject::open_on(&backend, &setup.model, false)?;
     let options = SessionOptions {
         context: setup.context,
         chunk: edgeformer::usual_chunk(subject.program.graph()).min(setup.context),

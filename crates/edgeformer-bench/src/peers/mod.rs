@@ -8,6 +8,8 @@ mod candle;
 mod edgeformer;
 #[cfg(feature = "peer-llama-cpp")]
 pub mod llama_cpp;
+#[cfg(feature = "backend-onnx")]
+mod onnxruntime;
 
 use std::path::Path;
 
@@ -23,7 +25,13 @@ use crate::{Error, Result};
 pub const OURS: &str = "edgeformer";
 
 /// Engines that can be built in as peers, each with the cargo feature that does it.
-pub const PEERS: [(&str, &str); 2] = [("llama.cpp", "peer-llama-cpp"), ("candle", "peer-candle")];
+pub const PEERS: [(&str, &str); 5] = [
+    ("llama.cpp", "peer-llama-cpp"),
+    ("candle", "peer-candle"),
+    ("edgeformer/onnx", "backend-onnx"),
+    ("edgeformer/candle", "backend-candle"),
+    ("onnxruntime", "backend-onnx"),
+];
 
 /// Tokens of a peer's step while a prompt is read: what llama-bench calls `n_ubatch`, and its
 /// default. EdgeFormer takes [its own](edgeformer::usual_chunk).
@@ -105,6 +113,12 @@ impl Engine {
             llama_cpp::ENGINE,
             #[cfg(feature = "peer-candle")]
             candle::ENGINE,
+            #[cfg(feature = "backend-onnx")]
+            edgeformer::ON_ONNX,
+            #[cfg(feature = "backend-onnx")]
+            onnxruntime::ENGINE,
+            #[cfg(feature = "backend-candle")]
+            edgeformer::ON_CANDLE,
         ]
     }
 
@@ -144,7 +158,10 @@ mod tests {
     fn engines_that_are_not_there_are_told_with_what_to_do() {
         assert_eq!(Engine::named(OURS).unwrap().name, OURS);
         let problem = Engine::named("llama.c").unwrap_err().to_string();
-        assert_eq!(problem, "unknown peer \"llama.c\", known are llama.cpp, candle");
+        assert_eq!(
+            problem,
+            "unknown peer \"llama.c\", known are llama.cpp, candle, edgeformer/onnx, edgeformer/candle, onnxruntime"
+        );
         for (name, feature) in PEERS {
             match Engine::named(name) {
                 Ok(engine) => assert_eq!(engine.name, name),

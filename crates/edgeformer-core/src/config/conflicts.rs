@@ -41,8 +41,10 @@ impl Config {
                 return Err(conflict(&format!("{name} is 0, it must be at least 1 byte")));
             }
         }
+        // A device has the host's memory behind it: where another backend is named, pages go there.
+        let on_host = !matches!(self.backend.split('/').next(), Some("auto" | "cpu"));
         match (self.cache_budget, self.memory_budget) {
-            (Some(_), _) if !cold && !spill => Err(conflict(
+            (Some(_), _) if !cold && !spill && !on_host => Err(conflict(
                 "cache_budget needs cache_cold or cache_spill: pages beyond it must go somewhere",
             )),
             (Some(cache), Some(memory)) if cache > memory => {
@@ -173,6 +175,12 @@ mod tests {
         assert!(told.contains("cache_cold and cache_spill"), "{told}");
         let told = refusal(|config| config.cache_budget = Some(ByteSize(1 << 20)));
         assert!(told.contains("cache_budget needs cache_cold or cache_spill"), "{told}");
+        let elsewhere = Config {
+            backend: "candle/cuda:0".into(),
+            cache_budget: Some(ByteSize(1 << 20)),
+            ..Config::default()
+        };
+        elsewhere.check().unwrap();
         let told = refusal(|config| {
             config.cache_spill = Some("pages".into());
             config.cache_budget = Some(ByteSize(2 << 20));

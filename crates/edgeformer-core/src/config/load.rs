@@ -8,8 +8,10 @@ use super::{Config, ENV_PREFIX, FILE_NAME, nearest};
 use crate::{Error, Result};
 
 /// Variables with the prefix that are not settings of an engine: `EDGEFORMER_CONFIG` names the
-/// settings file itself, `EDGEFORMER_SHARED` is where tests find reference data.
-const OTHER_VARIABLES: [&str; 2] = ["config", "shared"];
+/// settings file itself, `EDGEFORMER_ORT` the library of ONNX Runtime, `EDGEFORMER_SHARED` is where
+/// tests find reference data, `EDGEFORMER_ROCM_*` say how AMD GPUs compute.
+const OTHER_VARIABLES: [&str; 5] =
+    ["config", "ort", "rocm_calibration", "rocm_precision", "shared"];
 
 /// Settings that name code to run. A file in the working directory may be anybody's, so they come
 /// from the command line and the environment alone.

@@ -6,6 +6,8 @@ mod cache;
 mod convert;
 mod convert_attention;
 mod eval;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod packed;
 mod prompt_cache;
 mod quantize;

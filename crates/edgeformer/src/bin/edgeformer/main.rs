@@ -9,6 +9,8 @@ mod convert;
 mod devices;
 mod embed;
 mod eval;
+#[cfg(feature = "onnx")]
+mod export;
 mod failure;
 mod generate;
 mod inspect;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         Command::Plan(command) => plan::run(command),
         Command::Pack(command) => pack::run(command),
         Command::Convert(command) => convert::run(command),
+        #[cfg(feature = "onnx")]
+        Command::Export(command) => export::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),

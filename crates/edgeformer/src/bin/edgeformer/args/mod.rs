@@ -11,6 +11,8 @@ mod cache;
 mod commands;
 mod convert;
 mod eval;
+#[cfg(feature = "onnx")]
+mod export;
 mod model;
 mod quantize;
 mod sampling;
@@ -26,6 +28,8 @@ pub use commands::{
 };
 pub use convert::{Attention, Convert, Kind};
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
+#[cfg(feature = "onnx")]
+pub use export::Export;
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};
 pub use sampling::SamplingArgs;
@@ -61,6 +65,9 @@ pub enum Command {
     Pack(Pack),
     /// Convert a Hugging Face folder to GGUF, or GGUF to a folder
     Convert(Convert),
+    /// Write a model as an ONNX file for other runtimes, its cache as inputs and outputs
+    #[cfg(feature = "onnx")]
+    Export(Export),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window
