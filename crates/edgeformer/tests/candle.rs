@@ -29,17 +29,21 @@ fn it_writes_what_the_cpu_backend_writes() {
 #[test]
 fn auto_keeps_the_cpu_backend() {
     let Some(model) = shared("models/stories260k/hf") else { return };
-    let text = stdout(&["devices", "--model", model.to_str().unwrap()]);
-    assert!(text.contains("candle"), "{text}");
+    let model = model.to_str().unwrap();
+    let text = stdout(&["devices", "--model", model]);
+    assert!(text.contains("candle/cpu") && text.contains("score 50"), "{text}");
+    let usual = ["generate", "--model", model, "Once", "--temp", "0", "-n", "1"];
+    let output = support::run(&usual);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("on cpu/cpu"), "{said}");
 }
 
 #[test]
 fn what_it_has_not_is_refused_in_one_line() {
     let Some(model) = shared("models/stories260k/hf") else { return };
     let model = model.to_str().unwrap();
-    let refused =
-        |more: &[&str]| refusal(&generate(model, &[&["--backend", "candle"], more].concat()), 1);
-    let line = refused(&["--cache-type-k", "q8_0"]);
+    let quantized = ["--backend", "candle", "--cache-type-k", "q8_0"];
+    let line = refusal(&generate(model, &quantized), 2);
     assert!(line.contains("no cached keys in q8_0 (but in f32 or f16)"), "{line}");
     let line = refusal(&generate(model, &["--backend", "candle/tpu:0"]), 1);
     assert!(line.contains("tpu:0"), "{line}");

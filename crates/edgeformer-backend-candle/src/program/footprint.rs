@@ -1,9 +1,11 @@
 use candle_core::Device;
 use edgeformer_core::graph::{Op, RowKind};
-use edgeformer_core::{CacheFormat, Footprint, Graph, Model, Result, SessionOptions};
+use edgeformer_core::{
+    CacheFormat, Footprint, Format, Graph, Model, Result, SessionOptions, Weight,
+};
 
 use crate::cache::Shape;
-use crate::weights::{WIDENED, planned_bytes};
+use crate::weights::{DEQUANTIZED, WIDENED, planned_bytes};
 
 /// Bytes of an activation.
 const F32: u64 = 4;
@@ -75,11 +77,22 @@ fn stored_wide(options: &SessionOptions) -> bool {
     options.cache_type_k == CacheFormat::F32 && options.cache_type_v == CacheFormat::F32
 }
 
-/// The part of a matrix of half floats that is widened at a time.
+/// The matrix, or the part of one, that is widened for a prompt.
 fn widened(model: &Model, options: &SessionOptions) -> u64 {
-    let has_halves = model.weights.iter().any(|(_, weight)| {
-        weight.shape().len() > 1
-            && weight.parts().iter().any(|part| part.format().block_bytes() == 2)
-    });
-    if has_halves && options.chunk > 1 { F32 * WIDENED as u64 } else { 0 }
+    if options.chunk == 1 {
+        return 0;
+    }
+    // The largest matrix: all parts of one together, or an expert.
+    let elements = |weight: &Weight| match weight.shape() {
+        [] | [_] => 0,
+        [_, matrix @ ..] if matrix.len() > 1 => matrix.iter().product(),
+        matrix => matrix.iter().product::<usize>(),
+    };
+    let one = |weight: &Weight| match weight.parts()[0].format() {
+        Format::F32 => 0,
+        Format::F16 | Format::BF16 => elements(weight).min(WIDENED),
+        _ if elements(weight) > DEQUANTIZED => 0,
+        _ => elements(weight),
+    };
+    F32 * model.weights.iter().map(|(_, weight)| one(weight)).max().unwrap_or(0) as u64
 }

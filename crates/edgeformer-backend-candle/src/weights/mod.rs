@@ -16,7 +16,7 @@ use edgeformer_core::{Error, Graph, Model, Weight};
 use crate::CandleError;
 use crate::error::{Result, problem};
 pub(crate) use load::planned_bytes;
-pub(crate) use matrix::{Matrix, WIDENED};
+pub(crate) use matrix::{DEQUANTIZED, Matrix, WIDENED};
 pub(crate) use widen::widen;
 
 /// A model's weights on a device, in the order of [`Graph::weights`].
