@@ -27,7 +27,7 @@ const GROUPS: [(&str, &str); 10] = [
     ("steps", "steps that are refused, rows that are wanted"),
     ("same-bits", "the same bits for any threads, chunks, companions"),
     ("hf", "every family beside PyTorch: prompts in any split, then token by token"),
-    ("hf-cache", "every family with every format of the cache"),
+    ("hf-cache", "every family with every format of the cache that the backend takes"),
     ("hf-formats", "every family with weights in F16, BF16, Q8_0, Q4_0"),
     ("hf-ragged", "every family in ragged batches"),
     ("gguf-blocks", "every block format, quantized by llama.cpp"),
