@@ -37,6 +37,10 @@ impl OnnxBackend {
         looked.map_err(|problem| problem.of(self.label()))
     }
 
+    fn plain_operators(&self, device: &str) -> bool {
+        self.options.plain_operators || Provider::needs_plain_operators(device)
+    }
+
     fn label(&self) -> &'static str {
         self.options.name.unwrap_or(NAME)
     }
@@ -66,7 +70,7 @@ impl OnnxBackend {
             None => Vec::new(),
         };
         let provider = Provider::named(device, library)?;
-        Ok(Choice { provider, options, plain_operators: self.options.plain_operators })
+        Ok(Choice { provider, options, plain_operators: self.plain_operators(device) })
     }
 
     fn found(&self) -> Result<Vec<Device>, Problem> {
@@ -117,7 +121,7 @@ impl Backend for OnnxBackend {
     ) -> Result<Footprint> {
         threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, session, self.options.plain_operators)
+        program::plan(model, session, self.plain_operators(&compile.device))
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {

@@ -16,7 +16,7 @@ pub struct OnnxOptions {
     /// softmax over the cache's whole buffer, products without transposition or scale of their own.
     /// For providers that leave others to the processor, or have another idea of them. Shapes depend
     /// on the tokens of a run and on the buffers alone, so that a provider that compiles for shapes
-    /// does so seldom.
+    /// does so seldom. Always so for `migraphx`.
     pub plain_operators: bool,
 }
 

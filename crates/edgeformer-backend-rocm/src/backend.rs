@@ -52,11 +52,7 @@ impl RocmBackend {
 
     /// The ONNX backend, for what does not depend on the GPU.
     fn any(&self) -> OnnxBackend {
-        OnnxBackend::new(OnnxOptions {
-            name: Some(NAME),
-            plain_operators: true,
-            ..OnnxOptions::default()
-        })
+        OnnxBackend::new(OnnxOptions { name: Some(NAME), ..OnnxOptions::default() })
     }
 
     /// The ONNX backend on the GPU of that number, if it is there.

@@ -108,10 +108,7 @@ pub(crate) fn backend(options: &RocmOptions, gpu: usize) -> Result<OnnxBackend, 
         name: Some(NAME),
         library: options.library.clone(),
         provider: Some(provider),
-        // MIGraphX takes a run of several tokens for the start of its sequence in
-        // `GroupQueryAttention`, the standard's `Attention` for another operator of that name, and
-        // leaves products by contributed operators to the processor.
-        plain_operators: true,
+        ..OnnxOptions::default()
     }))
 }
 

@@ -10,6 +10,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use edgeformer_backend_onnx::{OnnxBackend, OnnxOptions};
+use edgeformer_conformance::random_model;
+use edgeformer_core::graph::{GraphBuilder, GraphInput, OutputKind};
+use edgeformer_core::{Backend, CompileOptions, Format, SessionOptions};
 use support::Machine;
 
 /// The machine that another user is asked about.
@@ -101,6 +105,25 @@ fn onnx_runtime_is_looked_for_last() {
     let machine = one_gpu();
     machine.hip("hip_silent");
     insta::assert_snapshot!(machine.refusal(nowhere()), @r#"backend "rocm": there is no ONNX Runtime for AMD GPUs: /nowhere/libonnxruntime.so, which the option names, is not there: correct it, or run `cargo xtask setup-ort`; what it must be is that of the Python package onnxruntime-migraphx (`pip install onnxruntime-migraphx`), named by EDGEFORMER_ORT"#);
+}
+
+/// MIGraphX knows no codes of eight bits, and reads attention otherwise: its graphs are others, which
+/// shows without a GPU in what they take.
+#[test]
+fn graphs_keep_to_what_migraphx_knows() {
+    let input = GraphInput::Tokens { vocabulary: 64, context: 8 };
+    let mut builder = GraphBuilder::new("model", input);
+    let x = builder.embed("table", 32, 1.0).unwrap();
+    let x = builder.linear(x, "out", 64, false).unwrap();
+    let graph = builder.finish(OutputKind::Logits, x).unwrap();
+    let model = random_model(graph, 1, |_| Format::Q8_0).unwrap();
+    let weights = |backend: &dyn Backend, device: &str| {
+        let compile = CompileOptions { device: device.into(), ..CompileOptions::default() };
+        backend.plan(&model, &compile, &SessionOptions::default()).unwrap().weights
+    };
+    let here = weights(&Machine::new().backend(None), "0");
+    assert_eq!(here, weights(&OnnxBackend::new(OnnxOptions::default()), "migraphx"));
+    assert!(here > weights(&OnnxBackend::new(OnnxOptions::default()), "cpu"));
 }
 
 /// What another user than root is told of that machine: for root every file is open. `None` where

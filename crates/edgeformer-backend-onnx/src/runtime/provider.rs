@@ -153,6 +153,13 @@ pub(crate) static PROVIDERS: [Provider; 10] = [
 ];
 
 impl Provider {
+    /// Whether the provider of that name reads some operators otherwise than ONNX Runtime means them:
+    /// MIGraphX takes a run of several tokens for the start of its sequence in
+    /// `GroupQueryAttention`, and would give wrong answers.
+    pub fn needs_plain_operators(name: &str) -> bool {
+        name == "migraphx"
+    }
+
     /// The provider of that name, if the library was built with it.
     pub fn named(name: &str, library: &Library) -> Result<&'static Self, Problem> {
         let built_in = Self::of(library)?;
