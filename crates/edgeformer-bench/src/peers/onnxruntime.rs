@@ -16,12 +16,13 @@ use crate::{Error, Result};
 
 pub(super) const ENGINE: Engine = Engine { name: "onnxruntime", build: None, quantizer: None, run };
 
-const PROGRAM: &str = include_str!("onnxruntime.py");
+const PROGRAM: &str = include_str!("stock_onnxruntime.py");
 
 fn run(setup: &Setup, body: Body<'_>) -> Result<()> {
     let model = exported(&setup.model.path)?;
     let folder = tempfile::tempdir().map_err(|error| Error::file(Path::new("tempdir"), error))?;
-    let program = folder.path().join("onnxruntime.py");
+    // Not named as the module that it imports.
+    let program = folder.path().join("stock_onnxruntime.py");
     fs::write(&program, PROGRAM).map_err(|error| Error::file(&program, error))?;
     body(&mut Python::start(&program, &model, setup.threads())?)
 }

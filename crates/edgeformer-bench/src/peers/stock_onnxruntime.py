@@ -1,7 +1,7 @@
 """An exported model in stock ONNX Runtime, as its users run one: `onnxruntime` of PyPI, the CPU
 execution provider, outputs of a step bound as inputs of the next one.
 
-    python3 onnxruntime.py MODEL.onnx THREADS
+    python3 stock_onnxruntime.py MODEL.onnx THREADS
 
 Reads a line of token ids a step from standard input, or `clear`; answers each with a line.
 """
