@@ -6,7 +6,7 @@ use edgeformer_core::{
     CacheFormat, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result, Session,
     SessionOptions, Window,
 };
-use edgeformer_sequences::Limits;
+use edgeformer_sequences::{Limits, OwnWindows};
 
 use crate::error::Problem;
 use crate::onnx::OnnxGraph;
@@ -137,11 +137,9 @@ pub(crate) fn check_session(
     options: &SessionOptions,
 ) -> Result<()> {
     let cache_types = &[CacheFormat::F32, CacheFormat::F16];
-    Limits { backend, cache_types, windows: true, budget: false }.check(graph, options)?;
+    Limits { backend, cache_types, windows: OwnWindows::Same, budget: false }
+        .check(graph, options)?;
     match options.visibility.window {
-        Window::Heads(_) => Err(Error::Config(format!(
-            "backend {backend:?} has no windows by head; leave that out, or use the backend \"cpu\""
-        ))),
         Window::Tokens(0) => Err(Error::Config("a window of zero tokens".into())),
         _ => Ok(()),
     }

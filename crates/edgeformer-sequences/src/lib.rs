@@ -14,6 +14,6 @@ mod sequences;
 mod step;
 
 pub use kept::{Buffer, Kept, Sides};
-pub use limits::Limits;
+pub use limits::{Limits, OwnWindows};
 pub use sequences::Sequences;
 pub use step::Work;

@@ -7,10 +7,21 @@ pub struct Limits {
     pub backend: &'static str,
     /// Formats that the cache can have.
     pub cache_types: &'static [CacheFormat],
-    /// Whether windows may be narrower than the model's, by layer and head.
-    pub windows: bool,
+    /// Windows that may be narrower than the model's.
+    pub windows: OwnWindows,
     /// Whether pages may be moved out of the device's memory.
     pub budget: bool,
+}
+
+/// Which windows a backend has besides the model's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnWindows {
+    /// None.
+    OfModel,
+    /// One for all heads.
+    Same,
+    /// Others by layer and head.
+    ByHead,
 }
 
 impl Limits {
@@ -59,13 +70,13 @@ impl Limits {
 
     fn check_visibility(&self, visibility: &Visibility, missing: &mut Vec<String>) {
         let Visibility { window, sinks, attend_pages, eviction } = visibility;
-        match window {
-            Window::Model => {}
-            Window::Tokens(_) | Window::Heads(_) if self.windows => {}
-            Window::Tokens(_) | Window::Heads(_) => {
-                missing.push("no windows but the model's".to_string());
-            }
-            Window::Adaptive { .. } => missing.push("no adaptive windows".to_string()),
+        match (window, self.windows) {
+            (Window::Model, _)
+            | (Window::Tokens(_), OwnWindows::Same)
+            | (Window::Tokens(_) | Window::Heads(_), OwnWindows::ByHead) => {}
+            (Window::Adaptive { .. }, _) => missing.push("no adaptive windows".to_string()),
+            (Window::Heads(_), OwnWindows::Same) => missing.push("no windows by head".into()),
+            (_, OwnWindows::OfModel) => missing.push("no windows but the model's".into()),
         }
         if *sinks > 0 {
             missing.push("no attention sinks".into());

@@ -10,7 +10,7 @@ use edgeformer_core::{
     SequenceId, SessionOptions, Span, Step, Tensor, Tiers, Visibility, Want, Weight, Weights,
     Window,
 };
-use edgeformer_sequences::{Buffer, Kept, Limits, Sequences, Sides};
+use edgeformer_sequences::{Buffer, Kept, Limits, OwnWindows, Sequences, Sides};
 use proptest::prelude::*;
 
 const WIDTH: usize = 4;
@@ -243,7 +243,7 @@ fn limits_name_everything_that_is_missing() {
     let limits = Limits {
         backend: "toy",
         cache_types: &[CacheFormat::F32, CacheFormat::F16],
-        windows: false,
+        windows: OwnWindows::OfModel,
         budget: false,
     };
     limits.check(&graph(), &SessionOptions::default()).unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
-use crate::run::{Result, cargo, root};
+use crate::run::{Result, cargo, root, target};
 
 /// For which instruction sets llama.cpp is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -73,8 +73,7 @@ impl Build {
 
     /// Where it lies: builds with different flags do not replace each other.
     fn target(&self) -> PathBuf {
-        let target = std::env::var_os("CARGO_TARGET_DIR");
-        let target = target.map_or_else(|| root().join("target"), PathBuf::from);
+        let target = target();
         if self.features.is_empty() { target } else { target.join("peers").join(self.isa.name()) }
     }
 

@@ -6,7 +6,7 @@ use candle_core::Device;
 use edgeformer_core::{
     CacheFormat, Error, Footprint, Graph, Model, Program, Result, Session, SessionOptions,
 };
-use edgeformer_sequences::Limits;
+use edgeformer_sequences::{Limits, OwnWindows};
 
 use crate::DeviceWeights;
 use crate::cache::Shape;
@@ -19,7 +19,7 @@ pub(crate) use footprint::footprint;
 const LIMITS: Limits = Limits {
     backend: NAME,
     cache_types: &[CacheFormat::F32, CacheFormat::F16],
-    windows: true,
+    windows: OwnWindows::ByHead,
     budget: true,
 };
 

@@ -9,7 +9,7 @@ use edgeformer_conformance::{Suite, Verdict, known};
 use edgeformer_core::Backend;
 
 use super::Backends;
-use crate::run::{Result, cargo, root, run as run_command};
+use crate::run::{Result, cargo, root, run as run_command, target};
 use table::{Column, Outcome, page};
 
 /// Where the page lies in the repository.
@@ -75,7 +75,5 @@ fn plugin() -> Result<PathBuf> {
     let example = ["--features", "plugins", "--example", "cpu_backend_plugin"];
     run_command(cargo().args(["build", "--quiet", "--package", "edgeformer"]).args(example))?;
     let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("debug/examples").join(format!("{prefix}cpu_backend_plugin{suffix}")))
+    Ok(target().join("debug/examples").join(format!("{prefix}cpu_backend_plugin{suffix}")))
 }
