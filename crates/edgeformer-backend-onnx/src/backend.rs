@@ -53,7 +53,7 @@ impl OnnxBackend {
     fn providers(&self, library: &Library) -> Result<Vec<&'static Provider>, Problem> {
         match &self.options.provider {
             Some(provider) => Ok(vec![Provider::named(&provider.name, library)?]),
-            None => Provider::of(library),
+            None => Ok(Provider::of(library)),
         }
     }
 

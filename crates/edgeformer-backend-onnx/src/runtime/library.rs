@@ -1,14 +1,13 @@
 //! Loads ONNX Runtime. `ort` panics at its first call where the library is missing or too old, so
 //! everything is looked at before that.
 
-use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use ort::environment::Environment;
 
 use super::find::Place;
-use super::look::look;
+use super::look::{RuntimeLibrary, look};
 use crate::error::Problem;
 
 /// The first minor version of ONNX Runtime 1 that has every operator.
@@ -19,6 +18,8 @@ const OLDEST: u32 = 23;
 pub(crate) struct Library {
     pub path: PathBuf,
     pub version: String,
+    /// The execution providers that it was built with.
+    pub providers: Vec<String>,
     pub environment: Environment,
 }
 
@@ -37,36 +38,13 @@ impl Library {
             }
             None => {}
         }
-        let version = look(&place.path)?.version;
-        check_version(&place.path, &version)?;
-        let builder =
-            ort::init_from(&place.path).map_err(|error| Problem::Runtime(error.to_string()))?;
+        let RuntimeLibrary { path, version, providers } = look(&place.path)?;
+        check_version(&path, &version)?;
+        let builder = ort::init_from(&path).map_err(|error| Problem::Runtime(error.to_string()))?;
         let environment = builder.with_name("edgeformer").with_telemetry(false).build()?;
-        let library = Self { path: place.path.clone(), version, environment };
+        let library = Self { path, version, providers, environment };
         *loaded = Some(library.clone());
         Ok(library)
-    }
-
-    /// The execution providers that the library was built with.
-    pub fn providers(&self) -> Result<Vec<String>, Problem> {
-        let mut names = std::ptr::null_mut();
-        let mut count = 0;
-        // SAFETY: both pointers are to locals that live through the call, which writes a list of
-        // `count` C strings.
-        let status = unsafe { (ort::api().GetAvailableProviders)(&mut names, &mut count) };
-        // SAFETY: the status is the call's own and read once.
-        unsafe { ort::Error::result_from_status(status) }?;
-        let found = (0..usize::try_from(count).unwrap_or(0)).map(|index| {
-            // SAFETY: the list has `count` pointers to C strings that stay until it is released.
-            let name = unsafe { CStr::from_ptr(*names.add(index)) };
-            name.to_string_lossy().into_owned()
-        });
-        let found = found.collect();
-        // SAFETY: the list is that of the call above and released once.
-        let status = unsafe { (ort::api().ReleaseAvailableProviders)(names, count) };
-        // SAFETY: the status is the call's own and read once.
-        unsafe { ort::Error::result_from_status(status) }?;
-        Ok(found)
     }
 }
 

@@ -162,7 +162,7 @@ impl Provider {
 
     /// The provider of that name, if the library was built with it.
     pub fn named(name: &str, library: &Library) -> Result<&'static Self, Problem> {
-        let built_in = Self::of(library)?;
+        let built_in = Self::of(library);
         built_in.iter().find(|provider| provider.name == name).copied().ok_or_else(|| {
             let known: Vec<_> = built_in.iter().map(|provider| provider.name).collect();
             Problem::NoProvider {
@@ -174,10 +174,10 @@ impl Provider {
     }
 
     /// The providers that the library was built with.
-    pub fn of(library: &Library) -> Result<Vec<&'static Self>, Problem> {
-        let names = library.providers()?;
-        let there = |provider: &&Self| names.iter().any(|name| name == provider.canonical);
-        Ok(PROVIDERS.iter().filter(there).collect())
+    pub fn of(library: &Library) -> Vec<&'static Self> {
+        let there =
+            |provider: &&Self| library.providers.iter().any(|name| name == provider.canonical);
+        PROVIDERS.iter().filter(there).collect()
     }
 }
 
