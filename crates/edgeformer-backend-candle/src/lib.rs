@@ -23,5 +23,5 @@ mod weights;
 
 pub use backend::CandleBackend;
 pub use error::CandleError;
-pub use forward::forward;
-pub use weights::DeviceWeights;
+pub use forward::{forward, forward_rows};
+pub use weights::{DeviceWeights, Dropout};

@@ -113,11 +113,28 @@ pub fn forward(
     inputs: &[Input<'_>],
     context: usize,
 ) -> edgeformer_core::Result<Tensor> {
+    forward_rows(graph, weights, inputs, &vec![0..usize::MAX; inputs.len()], context)
+}
+
+/// As [`forward()`], of each input only the output rows that are `wanted`: no other goes through
+/// what follows the last attention.
+///
+/// # Errors
+/// As [`forward()`], and if no row is wanted.
+///
+/// # Panics
+/// As [`forward()`].
+pub fn forward_rows(
+    graph: &Graph,
+    weights: &DeviceWeights,
+    inputs: &[Input<'_>],
+    wanted: &[Range<usize>],
+    context: usize,
+) -> edgeformer_core::Result<Tensor> {
     let options = SessionOptions { context, ..SessionOptions::default() };
     let setting = Setting::new(graph, &options)?;
     let first = vec![0; inputs.len()];
-    let wanted = vec![0..usize::MAX; inputs.len()];
-    let call = Call { graph, weights, setting: &setting, inputs, first: &first, wanted: &wanted };
+    let call = Call { graph, weights, setting: &setting, inputs, first: &first, wanted };
     let rows = evaluate(&call, &mut NoPast)?;
-    rows.ok_or_else(|| crate::error::problem("no input is given"))
+    rows.ok_or_else(|| crate::error::problem("no input is given, or no row is wanted"))
 }

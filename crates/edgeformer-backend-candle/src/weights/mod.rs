@@ -1,5 +1,6 @@
 //! A model's weights on a device.
 
+mod dropout;
 mod embed;
 mod few_rows;
 mod format;
@@ -9,12 +10,15 @@ mod quantized;
 mod usage;
 mod widen;
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor, Var};
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Error, Graph, Model, Weight};
 
 use crate::CandleError;
 use crate::error::{Result, problem};
+pub use dropout::Dropout;
 pub(crate) use load::planned_bytes;
 pub(crate) use matrix::{DEQUANTIZED, Matrix, WIDENED};
 pub(crate) use widen::widen;
@@ -26,6 +30,8 @@ pub struct DeviceWeights {
     device: Device,
     /// What activations are computed in.
     dtype: DType,
+    /// Of products whose inputs are partly left out.
+    dropouts: BTreeMap<usize, Dropout>,
 }
 
 #[derive(Debug)]
@@ -55,7 +61,8 @@ impl DeviceWeights {
     pub fn load(model: &Model, device: &Device) -> edgeformer_core::Result<Self> {
         model.weights.check(&model.graph)?;
         let weights = load::all(model, device)?;
-        Ok(Self { weights, device: device.clone(), dtype: DType::F32 })
+        let (device, dtype) = (device.clone(), DType::F32);
+        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new() })
     }
 
     /// Weights from tensors of one float type, in the order of the graph's: those that are
@@ -88,7 +95,8 @@ impl DeviceWeights {
         }
         let named = graph.weights.iter().map(|info| info.name.clone()).zip(tensors);
         let dense = |(name, tensor)| DeviceWeight { name, form: Form::Dense(tensor), table: None };
-        Ok(Self { weights: named.map(dense).collect(), device, dtype })
+        let weights = named.map(dense).collect();
+        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new() })
     }
 
     /// Replaces a weight of floats with a variable of its values and returns it: it gets gradients.
@@ -114,6 +122,14 @@ impl DeviceWeights {
         Ok(variable)
     }
 
+    /// Leaves inputs of the products with a weight out at random, or none any more.
+    pub fn set_dropout(&mut self, id: WeightId, dropout: Option<Dropout>) {
+        match dropout.filter(|dropout| dropout.rate > 0.0) {
+            Some(dropout) => self.dropouts.insert(id.index(), dropout),
+            None => self.dropouts.remove(&id.index()),
+        };
+    }
+
     /// Where they lie.
     pub fn device(&self) -> &Device {
         &self.device
@@ -134,6 +150,8 @@ impl DeviceWeights {
 
     /// The product of rows with all matrices of a weight: `x Wᵀ`.
     pub(crate) fn product(&self, x: &Tensor, id: WeightId) -> Result<Tensor> {
+        let dropout = self.dropouts.get(&id.index());
+        let x = &dropout.map_or_else(|| Ok(x.clone()), |dropout| dropout.apply(x))?;
         match &self.weights[id.index()].form {
             Form::Dense(tensor) => Matrix::Float(tensor.clone()).product(x),
             Form::Matrices(parts) => {

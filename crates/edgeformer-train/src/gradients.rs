@@ -1,0 +1,71 @@
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::parameters::Parameter;
+
+/// The gradients of all parameters, by their order. A parameter that the loss does not depend on
+/// has none.
+#[derive(Debug, Default)]
+pub(crate) struct Gradients {
+    sums: Vec<Option<Tensor>>,
+}
+
+impl Gradients {
+    /// Adds those of one part of a batch.
+    pub fn add(&mut self, parameters: &[Parameter], mut found: GradStore) -> Result<()> {
+        self.sums.resize(parameters.len(), None);
+        for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
+            let Some(gradient) = found.remove(&parameter.variable) else { continue };
+            *sum = Some(match sum.take() {
+                Some(sum) => (sum + gradient)?,
+                None => gradient,
+            });
+        }
+        Ok(())
+    }
+
+    /// The gradient of a parameter.
+    pub fn of(&self, index: usize) -> Option<&Tensor> {
+        self.sums.get(index)?.as_ref()
+    }
+
+    /// The root of the sum of all squares.
+    pub fn norm(&self) -> Result<f64> {
+        let mut squares = 0.0;
+        for gradient in self.sums.iter().flatten() {
+            let host = gradient.to_device(&candle_core::Device::Cpu)?.contiguous()?;
+            squares += host.apply_op1_no_bwd(&Squares)?.to_scalar::<f64>()?;
+        }
+        Ok(squares.sqrt())
+    }
+}
+
+/// Elements that one thread adds up: sums do not depend on how many threads there are.
+const CHUNK: usize = 1 << 14;
+
+/// The sum of squares, in f64.
+struct Squares;
+
+impl CustomOp1 for Squares {
+    fn name(&self) -> &'static str {
+        "sum-of-squares"
+    }
+
+    fn cpu_fwd(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            bail!("gradients are contiguous f32");
+        };
+        let square = |chunk: &[f32]| -> f64 {
+            chunk.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
+        };
+        let sums: Vec<f64> = values[start..end].par_chunks(CHUNK).map(square).collect();
+        Ok((CpuStorage::F64(vec![sums.iter().sum()]), Shape::from(())))
+    }
+}

@@ -1,0 +1,71 @@
+//! Random numbers that are the same on every machine.
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// Numbers of a seed and of what they are for: steps, weights, epochs have their own.
+    pub fn of(seed: u64, purpose: &[u64]) -> Self {
+        let mut random = Self(seed);
+        for part in purpose {
+            random = Self(random.draw() ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        }
+        random
+    }
+
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to below 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Normally distributed (Box and Muller 1958).
+    pub fn gaussian(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
+    /// Shuffles (Fisher and Yates, as Durstenfeld 1964 has it).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, (self.draw() % (last as u64 + 1)) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_have_numbers_of_their_own() {
+        let first = |purpose: &[u64]| Random::of(7, purpose).draw();
+        assert_eq!(first(&[1, 2]), first(&[1, 2]));
+        assert!(first(&[1, 2]) != first(&[2, 1]) && first(&[1]) != first(&[]));
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing() {
+        let mut items: Vec<u32> = (0..100).collect();
+        Random::of(3, &[]).shuffle(&mut items);
+        assert!(!items.is_sorted());
+        items.sort_unstable();
+        assert!(items.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn gaussian_numbers_have_mean_zero_and_variance_one() {
+        let mut random = Random::of(1, &[]);
+        let drawn: Vec<f64> = (0..20_000).map(|_| random.gaussian()).collect();
+        let mean = drawn.iter().sum::<f64>() / 20_000.0;
+        let variance = drawn.iter().map(|value| value * value).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+    }
+}

@@ -1,0 +1,122 @@
+use std::cell::RefCell;
+
+use crate::random::Random;
+use crate::trainer::Example;
+
+/// What the numbers of an order are for.
+const ORDER: u64 = 1;
+
+/// The order in which examples are learned: every epoch has its own, a batch may begin in one and
+/// end in the next.
+#[derive(Debug)]
+pub struct Order {
+    seed: u64,
+    examples: usize,
+    batch: usize,
+    /// The epoch that was shuffled last.
+    epoch: RefCell<Option<(usize, Vec<usize>)>>,
+}
+
+impl Order {
+    /// The order of so many examples in batches of so many; both at least 1.
+    pub fn new(seed: u64, examples: usize, batch: usize) -> Self {
+        Self { seed, examples: examples.max(1), batch: batch.max(1), epoch: RefCell::new(None) }
+    }
+
+    /// The examples of a step, counted from 0.
+    pub fn batch(&self, step: u64) -> Vec<usize> {
+        let first = step as usize * self.batch;
+        (first..first + self.batch).map(|position| self.at(position)).collect()
+    }
+
+    /// How often all examples have been seen before a step.
+    pub fn epochs(&self, step: u64) -> f64 {
+        step as f64 * self.batch as f64 / self.examples as f64
+    }
+
+    /// Steps in which all examples are seen so often, rounded up.
+    pub fn steps(&self, epochs: f64) -> u64 {
+        (epochs * self.examples as f64 / self.batch as f64).ceil() as u64
+    }
+
+    fn at(&self, position: usize) -> usize {
+        let (epoch, place) = (position / self.examples, position % self.examples);
+        let mut known = self.epoch.borrow_mut();
+        match known.as_ref().filter(|(known, _)| *known == epoch) {
+            Some((_, order)) => order[place],
+            None => {
+                let mut order: Vec<usize> = (0..self.examples).collect();
+                Random::of(self.seed, &[ORDER, epoch as u64]).shuffle(&mut order);
+                let example = order[place];
+                *known = Some((epoch, order));
+                example
+            }
+        }
+    }
+}
+
+/// A batch in parts of at most so many tokens, in its order; an example that has more is a part of
+/// its own.
+pub fn parts(batch: Vec<&Example>, tokens: usize) -> Vec<Vec<&Example>> {
+    let mut parts: Vec<Vec<&Example>> = Vec::new();
+    let mut room = 0;
+    for example in batch {
+        let needed = example.input.tokens();
+        match parts.last_mut().filter(|_| needed <= room) {
+            Some(part) => {
+                part.push(example);
+                room -= needed;
+            }
+            None => {
+                parts.push(vec![example]);
+                room = tokens.saturating_sub(needed);
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Sample, Target};
+
+    proptest! {
+        #[test]
+        fn every_epoch_sees_every_example_once(
+            examples in 1usize..40, batch in 1usize..9, seed in any::<u64>()
+        ) {
+            let order = Order::new(seed, examples, batch);
+            let steps = order.steps(3.0);
+            let seen: Vec<usize> = (0..steps).flat_map(|step| order.batch(step)).collect();
+            for epoch in seen.chunks_exact(examples).take(3) {
+                let mut epoch = epoch.to_vec();
+                epoch.sort_unstable();
+                prop_assert!(epoch.into_iter().eq(0..examples));
+            }
+            // The order of a step does not depend on which were asked for before.
+            let last = Order::new(seed, examples, batch).batch(steps - 1);
+            prop_assert_eq!(last, order.batch(steps - 1));
+        }
+
+        #[test]
+        fn parts_lose_nothing_and_fit(lengths in prop::collection::vec(1usize..30, 1..20), most in 1usize..50) {
+            let examples: Vec<Example> = lengths
+                .iter()
+                .map(|&length| Example {
+                    input: Sample::Tokens(vec![0; length]),
+                    target: Target::Tokens(vec![Some(0); length]),
+                })
+                .collect();
+            let parts = parts(examples.iter().collect(), most);
+            let found: Vec<usize> = parts.iter().flatten().map(|one| one.input.tokens()).collect();
+            prop_assert_eq!(&found, &lengths);
+            for part in &parts {
+                let tokens: usize = part.iter().map(|one| one.input.tokens()).sum();
+                prop_assert!(tokens <= most || part.len() == 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a run needs to go on as if it had never stopped.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use serde::{Deserialize, Serialize};
+
+use super::average::{Average, set_values, values};
+use crate::optimizer::{Coded, Moments};
+use crate::trainer::Trainer;
+use crate::{Error, Result};
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Steps that were taken.
+    pub step: u64,
+    /// Which settings, data and model it belongs to.
+    pub identity: String,
+    /// The evaluation with the lowest loss: its step and loss.
+    pub best: Option<(u64, f64)>,
+    /// Evaluations since.
+    pub stale: u64,
+}
+
+const PROGRESS: &str = "state.json";
+const TENSORS: &str = "state.safetensors";
+
+/// Writes all that a run depends on into an empty folder.
+pub(crate) fn write(
+    folder: &Path,
+    progress: &Progress,
+    trainer: &Trainer,
+    average: Option<&Average>,
+) -> Result<()> {
+    let weights = values(trainer.parameters())?;
+    let mut tensors: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
+    let mut add = |name: String, values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.push((name, Dtype::F32, bytes));
+    };
+    for (index, parameter) in trainer.parameters().iter().enumerate() {
+        let name = &parameter.name;
+        add(format!("weight/{name}"), &weights[index]);
+        if let Some(average) = average {
+            add(format!("average/{name}"), &average.means[index]);
+        }
+        match &trainer.moments[index] {
+            Moments::Full { first, second } => {
+                add(format!("first/{name}"), first);
+                add(format!("second/{name}"), second);
+            }
+            Moments::Eight { first, second } => {
+                add(format!("first.scales/{name}"), &first.scales);
+                add(format!("second.scales/{name}"), &second.scales);
+            }
+        }
+    }
+    for (parameter, moments) in trainer.parameters().iter().zip(&trainer.moments) {
+        if let Moments::Eight { first, second } = moments {
+            let name = &parameter.name;
+            tensors.push((format!("first.codes/{name}"), Dtype::U8, first.codes.clone()));
+            tensors.push((format!("second.codes/{name}"), Dtype::U8, second.codes.clone()));
+        }
+    }
+    let path = folder.join(TENSORS);
+    let views = tensors.iter().map(|(name, dtype, bytes)| {
+        let elements = bytes.len() * 8 / dtype.bitsize();
+        TensorView::new(*dtype, vec![elements], bytes).map(|view| (name.as_str(), view))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| damaged(&path, error))?;
+    serialize_to_file(views, None, &path).map_err(|error| damaged(&path, error))?;
+    let path = folder.join(PROGRESS);
+    let text = serde_json::to_string_pretty(progress).map_err(|error| damaged(&path, error))?;
+    fs::write(&path, text).map_err(|source| Error::io(path, source))
+}
+
+/// Where the run of a folder stands.
+pub(crate) fn progress(folder: &Path) -> Result<Progress> {
+    let path = folder.join(PROGRESS);
+    let text = fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
+    serde_json::from_str(&text).map_err(|error| damaged(&path, error))
+}
+
+/// Gives a trainer what was written; the average too, if one was kept.
+pub(crate) fn read(
+    folder: &Path,
+    trainer: &mut Trainer,
+    average: Option<&mut Average>,
+) -> Result<Progress> {
+    let progress = progress(folder)?;
+    let path = folder.join(TENSORS);
+    let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, error))?;
+    let read = Reader { path: &path, file: file.tensors().into_iter().collect() };
+    let names: Vec<String> = trainer.parameters().iter().map(|one| one.name.clone()).collect();
+    let lengths: Vec<usize> =
+        trainer.parameters().iter().map(|one| one.variable.elem_count()).collect();
+    let mut weights = Vec::new();
+    for (name, &length) in names.iter().zip(&lengths) {
+        weights.push(read.floats("weight", name, length)?);
+    }
+    let mut moments = Vec::new();
+    for ((name, &length), old) in names.iter().zip(&lengths).zip(&trainer.moments) {
+        moments.push(read.moments(name, length, old)?);
+    }
+    if let Some(average) = average {
+        for ((means, name), &length) in average.means.iter_mut().zip(&names).zip(&lengths) {
+            *means = read.floats("average", name, length)?;
+        }
+    }
+    set_values(trainer.parameters(), &weights)?;
+    trainer.moments = moments;
+    trainer.steps = progress.step;
+    Ok(progress)
+}
+
+/// The weights alone, by the order of the trainer's parameters.
+pub(crate) fn read_weights(
+    folder: &Path,
+    trainer: &Trainer,
+    averaged: bool,
+) -> Result<Vec<Vec<f32>>> {
+    let path = folder.join(TENSORS);
+    let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, error))?;
+    let read = Reader { path: &path, file: file.tensors().into_iter().collect() };
+    let kind = if averaged { "average" } else { "weight" };
+    let one = |one: &crate::Parameter| read.floats(kind, &one.name, one.variable.elem_count());
+    trainer.parameters().iter().map(one).collect()
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    file: HashMap<String, TensorView<'a>>,
+}
+
+impl Reader<'_> {
+    fn bytes(&self, kind: &str, name: &str, dtype: Dtype, length: usize) -> Result<&[u8]> {
+        let name = format!("{kind}/{name}");
+        let found = self.file.get(&name).filter(|view| {
+            view.dtype() == dtype && view.shape().iter().product::<usize>() == length
+        });
+        found.map(TensorView::data).ok_or_else(|| {
+            let problem = format!("has no tensor {name:?} of {length} elements of {dtype:?}");
+            Error::file(self.path, problem)
+        })
+    }
+
+    fn floats(&self, kind: &str, name: &str, length: usize) -> Result<Vec<f32>> {
+        let bytes = self.bytes(kind, name, Dtype::F32, length)?;
+        let float = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+        Ok(bytes.chunks_exact(4).map(float).collect())
+    }
+
+    fn coded(&self, kind: &str, name: &str, like: &Coded) -> Result<Coded> {
+        let codes = self.bytes(&format!("{kind}.codes"), name, Dtype::U8, like.codes.len())?;
+        let scales = self.floats(&format!("{kind}.scales"), name, like.scales.len())?;
+        Ok(Coded { codes: codes.to_vec(), scales })
+    }
+
+    fn moments(&self, name: &str, length: usize, like: &Moments) -> Result<Moments> {
+        Ok(match like {
+            Moments::Full { .. } => Moments::Full {
+                first: self.floats("first", name, length)?,
+                second: self.floats("second", name, length)?,
+            },
+            Moments::Eight { first, second } => Moments::Eight {
+                first: self.coded("first", name, first)?,
+                second: self.coded("second", name, second)?,
+            },
+        })
+    }
+}
+
+fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::file(path, format!("{error}: remove this checkpoint to go on from an earlier one"))
+}

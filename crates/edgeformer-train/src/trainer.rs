@@ -1,0 +1,231 @@
+//! One step of learning: forward, backward, update.
+
+use candle_core::{DType, Tensor};
+use edgeformer_backend_candle::{DeviceWeights, forward_rows};
+use edgeformer_core::{Graph, Input};
+
+use crate::gradients::Gradients;
+use crate::objective::{Objective, Target, loss};
+use crate::optimizer::{AdamWOptions, Moments, Schedule};
+use crate::parameters::Parameter;
+use crate::{Error, Result};
+
+/// What goes in, and what is learned of it.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// What goes in.
+    pub input: Sample,
+    /// What is learned.
+    pub target: Target,
+}
+
+/// An input that is owned.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sample {
+    /// Token ids.
+    Tokens(Vec<u32>),
+    /// An image `[channels, height, width]`.
+    Pixels(Vec<f32>),
+    /// A signal `[channels, samples]`.
+    Signal(Vec<f32>),
+}
+
+impl Sample {
+    /// It, as graphs take it.
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Tokens(tokens) => Input::Tokens(tokens),
+            Self::Pixels(pixels) => Input::Pixels(pixels),
+            Self::Signal(signal) => Input::Signal(signal),
+        }
+    }
+
+    /// Tokens that it has; one for an image or a signal.
+    pub fn tokens(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.len(),
+            Self::Pixels(_) | Self::Signal(_) => 1,
+        }
+    }
+}
+
+/// How a model learns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOptions {
+    /// What is made small.
+    pub objective: Objective,
+    /// The learning rate of every step.
+    pub schedule: Schedule,
+    /// How weights follow.
+    pub optimizer: AdamWOptions,
+    /// The norm that gradients are cut to; `None` leaves them.
+    pub clip: Option<f64>,
+    /// Tokens that a sequence may have: LongRoPE chooses its factors by it.
+    pub context: usize,
+}
+
+/// A model whose answers are learned too.
+#[derive(Debug)]
+pub struct Teacher {
+    /// What it computes.
+    pub graph: Graph,
+    /// With which weights.
+    pub weights: DeviceWeights,
+}
+
+/// A model that learns.
+#[derive(Debug)]
+pub struct Trainer {
+    graph: Graph,
+    weights: DeviceWeights,
+    parameters: Vec<Parameter>,
+    pub(crate) moments: Vec<Moments>,
+    options: StepOptions,
+    teacher: Option<Teacher>,
+    pub(crate) steps: u64,
+}
+
+/// What a step was like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The mean loss of a target, before the update.
+    pub loss: f64,
+    /// The norm of all gradients, before it is cut.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Tokens that went in.
+    pub tokens: usize,
+}
+
+impl Trainer {
+    /// A model that has not learned yet. `parameters` are variables of `weights`.
+    pub fn new(
+        graph: Graph,
+        weights: DeviceWeights,
+        parameters: Vec<Parameter>,
+        options: StepOptions,
+    ) -> Self {
+        let eight = options.optimizer.eight_bit;
+        let moments =
+            parameters.iter().map(|one| Moments::zeros(one.variable.elem_count(), eight)).collect();
+        Self { graph, weights, parameters, moments, options, teacher: None, steps: 0 }
+    }
+
+    /// The same, with a teacher to learn from.
+    ///
+    /// # Errors
+    /// If its outputs are not as many as the model's.
+    pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
+        let (found, needed) = (teacher.graph.output_width(), self.graph.output_width());
+        if found != needed {
+            return Err(Error::Request(format!(
+                "the teacher has {found} outputs, the model {needed}: they must have one vocabulary"
+            )));
+        }
+        self.teacher = Some(teacher);
+        Ok(self)
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weights that learn.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// How it learns.
+    pub fn options(&self) -> &StepOptions {
+        &self.options
+    }
+
+    /// Steps that it has taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes a step over a batch, a part after the other: gradients are those of the whole batch,
+    /// memory is taken for the largest part.
+    ///
+    /// # Errors
+    /// If an example does not fit the graph, nothing is to be learned, or the loss or the gradients
+    /// are no finite numbers: then nothing has changed.
+    pub fn step(&mut self, parts: &[Vec<&Example>]) -> Result<StepReport> {
+        let examples = || parts.iter().flatten();
+        let targets: usize = examples().map(|example| example.target.count()).sum();
+        if targets == 0 {
+            return Err(Error::Request("a batch has nothing to learn".into()));
+        }
+        let mut gradients = Gradients::default();
+        let mut total = 0.0;
+        for part in parts {
+            let sum = self.loss(part)?;
+            total += sum.to_scalar::<f64>()?;
+            let mean = (sum * (1.0 / targets as f64))?;
+            gradients.add(&self.parameters, mean.backward()?)?;
+        }
+        let loss = self.finite("the loss", total / targets as f64)?;
+        let gradient_norm = self.finite("the norm of gradients", gradients.norm()?)?;
+        let learning_rate = self.options.schedule.rate(self.steps);
+        self.update(&gradients, learning_rate, self.clip(gradient_norm))?;
+        self.steps += 1;
+        let tokens = examples().map(|example| example.input.tokens()).sum();
+        Ok(StepReport { step: self.steps, loss, gradient_norm, learning_rate, tokens })
+    }
+
+    /// The sum of losses over all targets of examples, and how many these are.
+    ///
+    /// # Errors
+    /// If an example does not fit the graph.
+    pub fn evaluate(&self, examples: &[&Example]) -> Result<(f64, usize)> {
+        let sum = self.loss(examples)?.detach().to_scalar::<f64>()?;
+        Ok((sum, examples.iter().map(|example| example.target.count()).sum()))
+    }
+
+    fn loss(&self, examples: &[&Example]) -> Result<Tensor> {
+        let learned: Vec<&&Example> =
+            examples.iter().filter(|example| example.target.count() > 0).collect();
+        if learned.is_empty() {
+            return Ok(Tensor::zeros((), DType::F64, self.weights.device())?);
+        }
+        let inputs: Vec<Input<'_>> = learned.iter().map(|one| one.input.as_input()).collect();
+        let rows: Vec<_> = learned.iter().map(|one| one.target.rows()).collect();
+        let targets: Vec<&Target> = learned.iter().map(|one| &one.target).collect();
+        let context = self.options.context;
+        let output = forward_rows(&self.graph, &self.weights, &inputs, &rows, context)?;
+        let teacher = match &self.teacher {
+            Some(Teacher { graph, weights }) => {
+                Some(forward_rows(graph, weights, &inputs, &rows, context)?.detach())
+            }
+            None => None,
+        };
+        loss(self.options.objective, &output, &targets, teacher.as_ref())
+    }
+
+    fn finite(&self, what: &'static str, value: f64) -> Result<f64> {
+        if value.is_finite() {
+            return Ok(value);
+        }
+        Err(Error::Diverged { step: self.steps + 1, what, value, examples: Vec::new() })
+    }
+
+    /// What gradients are multiplied with: PyTorch's `clip_grad_norm_`.
+    fn clip(&self, norm: f64) -> f64 {
+        self.options.clip.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0))
+    }
+
+    fn update(&mut self, gradients: &Gradients, rate: f64, clip: f64) -> Result<()> {
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            let Some(gradient) = gradients.of(index) else { continue };
+            let dims = parameter.variable.rank();
+            let update = self.options.optimizer.update(self.steps + 1, rate, clip, dims);
+            update.apply(&parameter.variable, gradient, &mut self.moments[index])?;
+        }
+        Ok(())
+    }
+}

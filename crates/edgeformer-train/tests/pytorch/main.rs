@@ -1,0 +1,89 @@
+//! Training beside PyTorch's: the runs of `fixtures/train`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod run;
+
+use std::path::Path;
+
+use edgeformer_conformance::shared;
+use edgeformer_core::Tensor;
+use edgeformer_models::checkpoint::{Checkpoint, OutType};
+use edgeformer_models::safetensors::Safetensors;
+use edgeformer_train::{Learning, Target, with_learned};
+use run::Run;
+
+/// What may lie between two losses or norms, relative.
+const STEP: f64 = 1e-3;
+/// What may lie between final weights, relative in L2.
+const WEIGHTS: f64 = 1e-2;
+
+#[test]
+fn all_weights_of_a_llama_learn_as_pytorchs() {
+    let (Some(fixture), Some(base)) =
+        (shared("fixtures/train/full"), shared("fixtures/hf/llama-gqa"))
+    else {
+        return;
+    };
+    let run = Run::read(&fixture);
+    let mut trainer = run.trainer(&base, &Learning::All);
+    run.repeat(&mut trainer, &run::tokens(&fixture));
+    compare(&base, &fixture, &trainer, |name| name.to_owned());
+}
+
+#[test]
+fn a_vision_transformer_learns_as_pytorchs() {
+    let (Some(fixture), Some(base)) = (shared("fixtures/train/vit"), shared("fixtures/hf/vit"))
+    else {
+        return;
+    };
+    let run = Run::read(&fixture);
+    let mut trainer = run.trainer(&base, &Learning::All);
+    let batches = run::images(&fixture);
+    assert!(batches.iter().flatten().all(|one| matches!(one.target, Target::Class(_))));
+    run.repeat(&mut trainer, &batches);
+    compare(&base, &fixture, &trainer, newer_vit_name);
+}
+
+/// What transformers 5 calls a weight of a ViT.
+fn newer_vit_name(name: &str) -> String {
+    [
+        ("vit.encoder.layer.", "vit.layers."),
+        ("attention.attention.query", "attention.q_proj"),
+        ("attention.attention.key", "attention.k_proj"),
+        ("attention.attention.value", "attention.v_proj"),
+        ("attention.output.dense", "attention.o_proj"),
+        ("intermediate.dense", "mlp.fc1"),
+        ("output.dense", "mlp.fc2"),
+    ]
+    .iter()
+    .fold(name.to_owned(), |name, (old, new)| name.replace(old, new))
+}
+
+/// Final weights beside those of the fixture, as a folder would hold them.
+fn compare(
+    base: &Path,
+    fixture: &Path,
+    trainer: &edgeformer_train::Trainer,
+    their_name: impl Fn(&str) -> String,
+) {
+    let checkpoint = Checkpoint::open(base).unwrap();
+    let learned = with_learned(&checkpoint, trainer.parameters()).unwrap();
+    let folder = learned.to_hf(OutType::Auto).unwrap();
+    let expected = Safetensors::open(&fixture.join("final.safetensors")).unwrap();
+    assert_eq!(folder.tensors().len(), expected.names().count());
+    for tensor in folder.tensors() {
+        let name = their_name(tensor.name());
+        let theirs = expected.tensor(&name).unwrap_or_else(|| panic!("{name} is not expected"));
+        let apart = distance(&tensor.load().unwrap(), &theirs);
+        assert!(apart < WEIGHTS, "{name} is {apart} away from PyTorch's");
+    }
+}
+
+fn distance(ours: &Tensor, theirs: &Tensor) -> f64 {
+    let (ours, theirs) = (ours.to_f32(), theirs.to_f32());
+    assert_eq!(ours.len(), theirs.len());
+    let norm = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+        values.map(|value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
+    };
+    norm(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b)) / norm(&mut theirs.iter().copied())
+}
