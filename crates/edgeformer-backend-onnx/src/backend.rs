@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use edgeformer_core::{
-    Backend, CompileOptions, Device, Error, Footprint, Graph, Model, Program, Result,
-    SessionOptions, Unsupported,
+    Backend, CompileOptions, Device, Footprint, Graph, Model, Program, Result, SessionOptions,
+    Unsupported,
 };
 
 use crate::OnnxOptions;
@@ -12,8 +12,6 @@ use crate::runtime::{Choice, Library, PROVIDERS, Place, Provider, RuntimeLibrary
 
 /// The name that `--backend` takes.
 const NAME: &str = "onnx";
-/// More threads than any machine has cores.
-const MAX_THREADS: usize = 1024;
 
 /// Runs graphs with ONNX Runtime.
 #[derive(Debug, Clone, Default)]
@@ -119,9 +117,8 @@ impl Backend for OnnxBackend {
         compile: &CompileOptions,
         session: &SessionOptions,
     ) -> Result<Footprint> {
-        threads(compile)?;
         program::check_session(self.label(), &model.graph, session)?;
-        program::plan(model, session, self.plain_operators(&compile.device))
+        program::plan(model, compile, session, self.plain_operators(&compile.device))
     }
 
     fn explain(&self, model: &Model, session: &SessionOptions) -> Result<Vec<String>> {
@@ -130,29 +127,10 @@ impl Backend for OnnxBackend {
     }
 
     fn compile(&self, model: Arc<Model>, options: &CompileOptions) -> Result<Arc<dyn Program>> {
-        let threads = threads(options)?;
         let library = self.library().map_err(|problem| problem.of(self.label()))?;
         let choice =
             self.choice(&options.device, &library).map_err(|problem| problem.of(self.label()))?;
-        let program = OnnxProgram::new(self.label(), model, library, choice, threads)?;
+        let program = OnnxProgram::new(self.label(), model, library, choice, options)?;
         Ok(Arc::new(program))
     }
-}
-
-/// Threads of an operator; `None` leaves it to the runtime.
-fn threads(options: &CompileOptions) -> Result<Option<usize>> {
-    let all = [("threads", options.threads), ("threads_batch", options.threads_batch)];
-    for (name, threads) in all {
-        if threads.is_some_and(|threads| !(1..=MAX_THREADS).contains(&threads)) {
-            let threads = threads.unwrap_or_default();
-            return Err(Error::Config(format!(
-                "{name} is {threads}, it must be 1 to {MAX_THREADS}"
-            )));
-        }
-    }
-    if options.threads_batch.is_some_and(|batch| options.threads != Some(batch)) {
-        let problem = "threads_batch differs from threads: ONNX Runtime has one pool for both, leave threads_batch out";
-        return Err(Error::Config(problem.into()));
-    }
-    Ok(options.threads)
 }

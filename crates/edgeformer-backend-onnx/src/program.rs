@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use edgeformer_core::graph::{RowKind, SlotPlan};
 use edgeformer_core::{
-    CacheFormat, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result, Session,
-    SessionOptions, Window,
+    CacheFormat, CompileOptions, Error, Footprint, Graph, LatentForm, Model, Op, Program, Result,
+    Session, SessionOptions, Window,
 };
 use edgeformer_sequences::{Limits, OwnWindows};
 
@@ -18,6 +18,9 @@ use crate::translate::{Counts, Options, Target, Translation, translate};
 /// the activations.
 pub(crate) const STORED: CacheFormat = CacheFormat::F32;
 
+/// More threads than any machine has cores.
+const MAX_THREADS: usize = 1024;
+
 /// A model in sessions of ONNX Runtime, one for each way of seeing that was asked for.
 pub(crate) struct OnnxProgram {
     backend: &'static str,
@@ -25,6 +28,7 @@ pub(crate) struct OnnxProgram {
     library: Library,
     choice: Choice,
     threads: Option<usize>,
+    repack: bool,
     weights: u64,
     counts: OnceLock<Counts>,
     variants: Mutex<BTreeMap<Options, Arc<Variant>>>,
@@ -37,16 +41,19 @@ impl OnnxProgram {
         model: Arc<Model>,
         library: Library,
         choice: Choice,
-        threads: Option<usize>,
+        options: &CompileOptions,
     ) -> Result<Self> {
+        let threads = threads(options)?;
+        let repack = options.repack;
         model.graph.check()?;
         model.weights.check(&model.graph)?;
         let (variants, counts) = (Mutex::default(), OnceLock::new());
         let weights = 0;
-        let program = Self { backend, model, library, choice, threads, weights, counts, variants };
+        let program =
+            Self { backend, model, library, choice, threads, repack, weights, counts, variants };
         let options = program.translation(&SessionOptions::default())?;
         let translated = translate(&program.model, options)?;
-        let weights = weight_bytes(&translated.graph);
+        let weights = weight_bytes(&translated.graph, repack);
         program.build(options, translated)?;
         Ok(Self { weights, ..program })
     }
@@ -84,9 +91,9 @@ impl OnnxProgram {
 
     /// Gives `work` what sessions of the runtime are built with.
     fn with_builder<T>(&self, work: impl FnOnce(&Build<'_>) -> Result<T, Problem>) -> Result<T> {
-        let Self { library, choice, threads, .. } = self;
+        let &Self { ref library, ref choice, threads, repack, .. } = self;
         let release = |bytes: &[u8]| self.model.weights.release(bytes);
-        work(&Build { library, provider: choice, threads: *threads, release: &release })
+        work(&Build { library, provider: choice, threads, repack, release: &release })
             .map_err(|problem| problem.of(self.backend))
     }
 
@@ -146,11 +153,35 @@ pub(crate) fn check_session(
 }
 
 /// What a session would take.
-pub(crate) fn plan(model: &Model, session: &SessionOptions, plain: bool) -> Result<Footprint> {
+pub(crate) fn plan(
+    model: &Model,
+    compile: &CompileOptions,
+    session: &SessionOptions,
+    plain: bool,
+) -> Result<Footprint> {
+    threads(compile)?;
     model.graph.check()?;
     model.weights.check(&model.graph)?;
     let translated = translate(model, translation(session, plain))?;
-    Ok(footprint(&model.graph, weight_bytes(&translated.graph), session))
+    Ok(footprint(&model.graph, weight_bytes(&translated.graph, compile.repack), session))
+}
+
+/// Threads of an operator; `None` leaves it to the runtime.
+fn threads(options: &CompileOptions) -> Result<Option<usize>> {
+    let all = [("threads", options.threads), ("threads_batch", options.threads_batch)];
+    for (name, threads) in all {
+        if threads.is_some_and(|threads| !(1..=MAX_THREADS).contains(&threads)) {
+            let threads = threads.unwrap_or_default();
+            return Err(Error::Config(format!(
+                "{name} is {threads}, it must be 1 to {MAX_THREADS}"
+            )));
+        }
+    }
+    if options.threads_batch.is_some_and(|batch| options.threads != Some(batch)) {
+        let problem = "threads_batch differs from threads: ONNX Runtime has one pool for both, leave threads_batch out";
+        return Err(Error::Config(problem.into()));
+    }
+    Ok(options.threads)
 }
 
 /// What was chosen, for people.
@@ -173,9 +204,9 @@ pub(crate) fn explain(model: &Model, session: &SessionOptions) -> Vec<String> {
 }
 
 /// Bytes of weights while a session is built: what the runtime packs is there twice then.
-fn weight_bytes(graph: &OnnxGraph) -> u64 {
+fn weight_bytes(graph: &OnnxGraph, repack: bool) -> u64 {
     let bytes = graph.initializers.iter().map(|initializer| initializer.byte_len() as u64);
-    let times = if graph.is_packed() { 2 } else { 1 };
+    let times = if graph.is_packed(repack) { 2 } else { 1 };
     times * bytes.sum::<u64>()
 }
 

@@ -66,6 +66,11 @@ impl Initializer {
         self.element.bytes() * self.shape.iter().product::<usize>()
     }
 
+    /// Whether it is a matrix of floats that the file holds in another format.
+    pub fn is_made_matrix(&self) -> bool {
+        self.shape.len() == 2 && matches!(self.data, Data::Made(_, Form::Floats))
+    }
+
     /// Whether the model's memory serves as it is: shared, and at an address that a kernel can
     /// read elements from.
     pub fn aliases(&self) -> bool {

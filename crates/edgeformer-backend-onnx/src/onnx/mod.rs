@@ -136,10 +136,12 @@ impl Element {
 }
 
 impl OnnxGraph {
-    /// Whether the runtime shall keep weights in layouts of its own, copies all: products with
-    /// blocks are slow in any other. Those with floats are as fast in the memory they are given.
-    pub fn is_packed(&self) -> bool {
-        self.nodes.iter().any(|node| node.op == "MatMulNBits")
+    /// Whether the runtime shall keep weights in layouts of its own, copies all. Products with
+    /// blocks are slow in any other. Matrices that are made for the session are packed if `repack`
+    /// says so; floats that lie in the file are used there, for a copy would double them.
+    pub fn is_packed(&self, repack: bool) -> bool {
+        let blocks = self.nodes.iter().any(|node| node.op == "MatMulNBits");
+        blocks || repack && self.initializers.iter().any(Initializer::is_made_matrix)
     }
 
     /// Domains whose operators it has; the standard's always.

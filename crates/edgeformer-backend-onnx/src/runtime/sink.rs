@@ -25,6 +25,8 @@ pub(crate) struct Build<'a> {
     pub provider: &'a Choice,
     /// Threads of an operator; `None` leaves it to the runtime.
     pub threads: Option<usize>,
+    /// Whether the runtime may hold weights in layouts of its own for speed alone.
+    pub repack: bool,
     /// Told of bytes of the model that were read and will not be read again.
     pub release: &'a dyn Fn(&[u8]),
 }
@@ -49,7 +51,7 @@ impl Build<'_> {
             graph.domains().into_iter().map(|domain| Opset::new(domain.name(), domain.version()));
         let mut model = Model::new(opsets.collect::<Result<Vec<_>, _>>()?)?;
         model.set_graph(built)?;
-        let session = self.commit(model, graph.is_packed())?;
+        let session = self.commit(model, graph.is_packed(self.repack))?;
         Runnable::new(session, &graph, borrowed)
     }
 
