@@ -3,7 +3,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::arm::TestArm;
-use crate::run::{Result, cargo, root, run};
+use crate::run::{EVERYTHING, Result, cargo, root, run};
 use crate::tidy;
 
 /// Everything that continuous integration checks.
@@ -20,20 +20,21 @@ const STEPS: [Step; 10] = [
     ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
-        run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        run(cargo().arg("clippy").args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]))
     }),
     ("features", check_features),
     ("loom", check_protocol),
     // Before the tests: those of the ONNX backend need it.
     ("ONNX Runtime", || run(cargo().args(["xtask", "setup-ort"]))),
-    ("tests", || run(cargo().args(["test", "--workspace"]))),
-    ("backends", check_backends),
+    ("tests", || run(cargo().arg("test").args(EVERYTHING))),
+    ("backends", || run(cargo().args(["xtask", "backends", "--check"]))),
     ("instructions", || {
         let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
         run(cargo().args(task).args(["bench", "--instructions"]))
     }),
     ("docs", || {
-        run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))
+        let mut doc = cargo();
+        run(doc.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]).args(EVERYTHING))
     }),
 ];
 
@@ -50,8 +51,8 @@ impl Ci {
     }
 }
 
-/// Features, each alone and in the end all together. Those of candle for GPUs need the vendors'
-/// compilers.
+/// Features, each alone. All together are what everything else is checked with; those of candle for
+/// GPUs need the vendors' compilers.
 const FEATURES: [&str; 13] = [
     "",
     "cpu",
@@ -65,10 +66,8 @@ const FEATURES: [&str; 13] = [
     "rocm",
     "cli,onnx",
     "cli,plugins",
-    ALL,
+    "cli,train",
 ];
-
-const ALL: &str = "candle,cli,cpu,embedded-model,onnx,plugins,quantize,rocm,vision";
 
 /// Every feature stands alone, and the library does without any.
 fn check_features() -> Result<()> {
@@ -78,17 +77,6 @@ fn check_features() -> Result<()> {
         run(cargo().args(arguments).args(["--", "-D", "warnings"]))?;
     }
     Ok(())
-}
-
-/// The binary with every backend, and what docs/backends.md says of them.
-fn check_backends() -> Result<()> {
-    let all = ["--package", "edgeformer", "--features", ALL];
-    let plugin = ["--example", "cpu_backend_plugin"];
-    run(cargo().arg("build").args(all).args(plugin))?;
-    let tests = ["candle", "plugins", "rocm"].iter().flat_map(|test| ["--test", test]);
-    run(cargo().arg("test").args(all).args(tests))?;
-    run(cargo().arg("test").args(all).args(["--test", "cli", "onnx::"]))?;
-    run(cargo().args(["xtask", "backends", "--check"]))
 }
 
 /// The pool's protocol under every order of events (`edgeformer-backend-cpu/src/pool/loom.rs`).

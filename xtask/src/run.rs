@@ -6,6 +6,10 @@ use std::process::{Command, Stdio};
 /// The result of a task: an error is a line for people.
 pub type Result<T> = std::result::Result<T, String>;
 
+/// What cargo is told where every member and every feature is wanted: whatever is built so shares
+/// its dependencies.
+pub const EVERYTHING: [&str; 3] = ["--workspace", "--features", "xtask/everything"];
+
 /// The root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_owned()

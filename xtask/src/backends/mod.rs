@@ -22,6 +22,6 @@ pub struct Backends {
 
 impl Backends {
     pub fn run(&self) -> Result<()> {
-        suite::run(self)
+        suite::run_task(self)
     }
 }

@@ -9,7 +9,7 @@ use edgeformer_conformance::{Suite, Verdict, known};
 use edgeformer_core::Backend;
 
 use super::Backends;
-use crate::run::{Result, cargo, root, run as run_command, target};
+use crate::run::{Result, root, target};
 use table::{Column, Outcome, page};
 
 /// Where the page lies in the repository.
@@ -20,7 +20,7 @@ const PAGE: &str = "docs/backends.md";
 const COLUMNS: [(&str, &str); 4] =
     [("cpu", "cpu"), ("cpu-plugin", "cpu"), ("onnx", "cpu"), ("candle", "cpu")];
 
-pub fn run(task: &Backends) -> Result<()> {
+pub fn run_task(task: &Backends) -> Result<()> {
     let options = EngineOptions {
         plugins: PluginOptions { files: vec![plugin()?], ..PluginOptions::default() },
         ..EngineOptions::default()
@@ -70,10 +70,12 @@ fn column(backend: &Arc<dyn Backend>, device: &str) -> Result<Column> {
     Ok(Column { backend: name.to_owned(), outcomes: outcomes.collect::<Result<_>>()? })
 }
 
-/// The CPU backend as a plugin, built.
+/// The CPU backend as a plugin, which was built with this task.
 fn plugin() -> Result<PathBuf> {
-    let example = ["--features", "plugins", "--example", "cpu_backend_plugin"];
-    run_command(cargo().args(["build", "--quiet", "--package", "edgeformer"]).args(example))?;
     let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    Ok(target().join("debug/examples").join(format!("{prefix}cpu_backend_plugin{suffix}")))
+    let file = target().join("debug/examples").join(format!("{prefix}cpu_backend_plugin{suffix}"));
+    match file.is_file() {
+        true => Ok(file),
+        false => Err(format!("{} is not there: `cargo xtask backends` builds it", file.display())),
+    }
 }
