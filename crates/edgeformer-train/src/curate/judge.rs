@@ -18,11 +18,12 @@ pub trait Judge {
     fn tokens(&mut self, text: &str) -> Result<usize>;
 
     /// Mean negative log-likelihood of the answer's tokens behind the prompt, in nats. Without a
-    /// prompt the answer stands at the beginning of a text.
+    /// prompt the answer stands at the beginning of a text. `None` where no token has another
+    /// before it.
     ///
     /// # Errors
-    /// If the two do not fit the context, the answer has no token to score, or the model fails.
-    fn loss(&mut self, prompt: &str, answer: &str) -> Result<f64>;
+    /// If the two do not fit the context, or the model fails.
+    fn loss(&mut self, prompt: &str, answer: &str) -> Result<Option<f64>>;
 
     /// Answers that the model gives to a prompt: the same for the same seed.
     ///

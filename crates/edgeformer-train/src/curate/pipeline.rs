@@ -117,8 +117,8 @@ impl Run<'_, '_> {
 
     fn validity(&mut self, validity: &Validity) -> Result<()> {
         let remaining = self.ledger.remaining();
-        for &index in &remaining {
-            self.watch.step("checking records", index, remaining.len())?;
+        for (done, &index) in remaining.iter().enumerate() {
+            self.watch.step("checking records", done, remaining.len())?;
             let reason = validity.check(&self.ledger.pool().entries[index].record);
             reason.into_iter().for_each(|reason| self.ledger.drop(index, reason));
         }

@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn cues_are_counted_by_length() {
         let chain = Chain::of("Perhaps it is 4. Let me check: since 2+2 = 4, it might be, so yes!");
-        assert_eq!(chain.words, 15);
-        let count = |share: f64| (share * 15.0).round() as usize;
+        assert_eq!(chain.words, 16);
+        let count = |share: f64| (share * 16.0).round() as usize;
         assert_eq!(count(chain.verification), 1);
         assert_eq!(count(chain.exploration), 2);
         assert_eq!(count(chain.connectives), 2);

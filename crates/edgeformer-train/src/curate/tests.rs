@@ -23,9 +23,12 @@ impl Judge for Table {
         Ok(text.split_whitespace().count())
     }
 
-    fn loss(&mut self, prompt: &str, answer: &str) -> Result<f64> {
+    fn loss(&mut self, prompt: &str, answer: &str) -> Result<Option<f64>> {
         let helps = !prompt.is_empty() && !prompt.contains("noise");
-        Ok(answer.len() as f64 / 10.0 - if helps { 0.5 } else { 0.0 })
+        if answer == "one" {
+            return Ok(None);
+        }
+        Ok(Some(answer.len() as f64 / 10.0 - if helps { 0.5 } else { 0.0 }))
     }
 
     fn sample(&mut self, prompt: &str, count: usize, _: u64) -> Result<Vec<String>> {
@@ -96,9 +99,11 @@ fn what_is_solved_too_often_or_never_is_dropped() {
 fn what_the_model_cannot_read_is_dropped() {
     let long = "word ".repeat(50);
     let chat = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
-    let pool = pool(&[&question("a", &long), chat, &question("a", "b")]);
+    let text = r#"{"text": "one"}"#;
+    let pool = pool(&[&question("a", &long), chat, &question("a", "b"), text]);
     let options = Options { loss: true, ..Options::default() };
-    let expected = [(1, Some("too_long")), (2, Some("template")), (3, None)];
+    let expected =
+        [(1, Some("too_long")), (2, Some("template")), (3, None), (4, Some("too_short"))];
     assert_eq!(outcome(&pool, &options), expected);
 }
 

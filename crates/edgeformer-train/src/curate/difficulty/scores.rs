@@ -45,16 +45,22 @@ pub fn losses(
     watch: &Watch<'_>,
 ) -> Result<()> {
     let remaining = ledger.remaining();
-    let mut losses = Vec::with_capacity(remaining.len());
+    let (mut measured, mut losses) = (Vec::new(), Vec::new());
     for (done, &index) in remaining.iter().enumerate() {
         watch.step("measuring losses", done, remaining.len())?;
         let verdict = ledger.verdict(index);
-        let loss = judge.loss(&verdict.prompt, &verdict.answer)?;
-        verdict.scores.loss = Some(loss);
-        losses.push(loss);
+        verdict.scores.loss = judge.loss(&verdict.prompt, &verdict.answer)?;
+        match verdict.scores.loss {
+            Some(loss) => losses.push(loss),
+            None => {
+                ledger.drop(index, Reason::TooShort { unit: "tokens", length: 1, least: 2 });
+                continue;
+            }
+        }
+        measured.push(index);
     }
     let Some(band) = band else { return Ok(()) };
-    for ((index, loss), quantile) in remaining.into_iter().zip(&losses).zip(quantiles(&losses)) {
+    for ((index, loss), quantile) in measured.into_iter().zip(&losses).zip(quantiles(&losses)) {
         if !(band.low..=band.high).contains(&quantile) {
             ledger.drop(index, Reason::OutsideBand { loss: *loss, quantile });
         }
@@ -75,7 +81,8 @@ fn quantiles(values: &[f64]) -> Vec<f64> {
 
 /// Instruction-following difficulty (Li et al. 2024, "From Quantity to Quality", section 2):
 /// perplexity of the answer with the question by that without. From 1 on the question does not
-/// help, and the record is dropped. Texts have no question and stay.
+/// help, and the record is dropped. Texts have no question and stay, and so
+/// do answers of a single token where no token begins texts.
 ///
 /// The paper divides the losses, its successor ("Superfiltering", 2024) the perplexities; both
 /// quotients pass 1 at the same records.
@@ -95,7 +102,7 @@ pub fn ifd(
         let Some(with) = verdict.scores.loss.filter(|_| !verdict.prompt.is_empty()) else {
             continue;
         };
-        let without = judge.loss("", &verdict.answer)?;
+        let Some(without) = judge.loss("", &verdict.answer)? else { continue };
         let ifd = (with - without).exp();
         verdict.scores.ifd = Some(ifd);
         if ifd >= below {
