@@ -2,13 +2,18 @@
 //!
 //! | module | |
 //! |---|---|
+//! | `data` | what is learned from: records of text, folders of images, arrays |
+//! | `curate` | choosing among records: valid, new, hard enough, well reasoned, unlike each other |
 //! | `parameters` | which weights learn |
 //! | `objective` | what is made small |
 //! | `optimizer` | how weights follow their gradients |
+//! | `trainer` | one step: forward, backward, update |
 //! | `run` | whole runs: batches, evaluation, checkpoints |
 //! | `result` | what was learned, as files |
-//! | `trainer` | one step: forward, backward, update |
 #![forbid(unsafe_code)]
+
+pub mod curate;
+pub mod data;
 
 mod error;
 mod gradients;

@@ -47,6 +47,8 @@ pub mod attention_conversion;
 pub mod evaluate;
 #[cfg(feature = "quantize")]
 pub mod quantize;
+#[cfg(feature = "train")]
+pub mod training;
 pub mod tuning;
 pub mod window_tuning;
 

@@ -6,6 +6,8 @@ mod calibrate;
 mod chat;
 mod classify;
 mod convert;
+#[cfg(feature = "train")]
+mod curate;
 mod devices;
 mod embed;
 mod eval;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         Command::Eval(command) => eval::run(command),
         Command::Calibrate(command) => calibrate::run(command),
         Command::Quantize(command) => quantize::run(command),
+        #[cfg(feature = "train")]
+        Command::Curate(command) => curate::run(command),
     };
     failure::exit_code(result)
 }

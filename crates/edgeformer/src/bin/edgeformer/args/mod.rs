@@ -2,7 +2,7 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `convert`: what `convert` takes
+//! - `convert`: what `convert` takes; `curate`: what `curate` takes
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
@@ -10,6 +10,8 @@
 mod cache;
 mod commands;
 mod convert;
+#[cfg(feature = "train")]
+mod curate;
 mod eval;
 #[cfg(feature = "onnx")]
 mod export;
@@ -27,6 +29,8 @@ pub use commands::{
     TuneWindow,
 };
 pub use convert::{Attention, Convert, Kind};
+#[cfg(feature = "train")]
+pub use curate::Curate;
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 #[cfg(feature = "onnx")]
 pub use export::Export;
@@ -78,6 +82,9 @@ pub enum Command {
     Calibrate(Calibrate),
     /// Make a model smaller: a GGUF file of another format
     Quantize(Quantize),
+    /// Choose few records that teach a model much, out of many
+    #[cfg(feature = "train")]
+    Curate(Curate),
 }
 
 #[cfg(test)]
