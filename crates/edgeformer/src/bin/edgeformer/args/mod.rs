@@ -3,6 +3,7 @@
 //!
 //! - `commands`: what each command takes
 //! - `convert`: what `convert` takes
+//! - `merge`: what `merge` takes
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
@@ -13,6 +14,8 @@ mod convert;
 mod eval;
 #[cfg(feature = "onnx")]
 mod export;
+#[cfg(feature = "train")]
+mod merge;
 mod model;
 mod quantize;
 mod sampling;
@@ -30,6 +33,8 @@ pub use convert::{Attention, Convert, Kind};
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 #[cfg(feature = "onnx")]
 pub use export::Export;
+#[cfg(feature = "train")]
+pub use merge::Merge;
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};
 pub use sampling::SamplingArgs;
@@ -68,6 +73,9 @@ pub enum Command {
     /// Write a model as an ONNX file for other runtimes, its cache as inputs and outputs
     #[cfg(feature = "onnx")]
     Export(Export),
+    /// Merge low-rank adapters into a model's weights
+    #[cfg(feature = "train")]
+    Merge(Merge),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window
