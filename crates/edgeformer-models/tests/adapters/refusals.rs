@@ -60,7 +60,21 @@ fn folders() {
         told(&CONFIG.replace("}", ", \"use_dora\": true}"), &[]),
         told("[]", &[]),
     ];
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    FOLDER: tensors: there is none: get the adapter again
+    FOLDER/adapter_model.safetensors: module "model.layers.0.self_attn.q_proj": its lora_B is missing: get the file again
+    FOLDER/adapter_model.safetensors: module "model.layers.0.self_attn.q_proj": its lora_A is missing: get the file again
+    FOLDER/adapter_model.safetensors: module "model.layers.0.self_attn.q_proj": lora_A has rank 2 and lora_B 2, adapter_config.json makes it 4: one of the files is another adapter's
+    FOLDER/adapter_model.safetensors: module "model.layers.0.self_attn.q_proj": lora_A has rank 2 and lora_B 3, adapter_config.json makes it 2: one of the files is another adapter's
+    adapter FOLDER: weight "blk.0.attn_q.weight": it is for a weight of shape [192, 24], the model's is [192, 192]: it belongs to another model
+    adapter FOLDER: weight "blk.99.attn_q.weight": the model has no such weight: the adapter belongs to another
+    FOLDER: weight "model.layers.0.self_attn.query": is no module of llama models: it belongs to another
+    FOLDER/adapter_model.safetensors: tensor "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector": is no lora_A or lora_B of a module of base_model.model: trained weights besides them are not read, merge the adapter with peft
+    FOLDER/adapter_model.safetensors: tensor "model.layers.0.self_attn.q_proj.lora_A.weight": is no lora_A or lora_B of a module of base_model.model: trained weights besides them are not read, merge the adapter with peft
+    FOLDER/adapter_config.json: key "peft_type": is "IA3", LORA alone is read
+    FOLDER/adapter_config.json: key "use_dora": asks for DoRA, which is not read: merge it with peft
+    FOLDER/adapter_config.json: line 1, column 0: is no JSON object (invalid type: sequence, expected a map at line 1 column 0): fetch the file again
+    "#);
 }
 
 #[test]
@@ -70,7 +84,11 @@ fn paths() {
     fs::write(folder.path().join("adapter_config.json"), CONFIG).unwrap();
     let no_tensors = refused(folder.path(), folder.path());
     let absent = refused(&folder.path().join("absent"), folder.path());
-    insta::assert_snapshot!([nothing, no_tensors, absent].join("\n"), @"");
+    insta::assert_snapshot!([nothing, no_tensors, absent].join("\n"), @"
+    FOLDER: folder: holds no adapter_config.json: name a folder of peft, or a GGUF file
+    FOLDER: folder: holds no adapter_model.safetensors: save the adapter in this format
+    FOLDER/absent: No such file or directory (os error 2)
+    ");
 }
 
 #[test]
@@ -109,7 +127,19 @@ fn files() {
         ),
         told(usual, &[("token_embd.weight.lora_a", &q.b), ("token_embd.weight.lora_b", &q.b)]),
     ];
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    FOLDER/lora.gguf: tensors: there is none: get the adapter again
+    FOLDER/lora.gguf: key "general.type": is "model", that of an adapter is adapter: name an adapter's file
+    FOLDER/lora.gguf: key "general.type": is missing, that of an adapter is adapter: name an adapter's file
+    FOLDER/lora.gguf: key "adapter.type": is "control_vector", that of an adapter is lora: name an adapter's file
+    FOLDER/lora.gguf: key "general.architecture": is "gemma2", the model's is llama: it belongs to another model
+    FOLDER/lora.gguf: weight "blk.0.attn_q.weight": its lora_b is missing: get the file again
+    FOLDER/lora.gguf: weight "blk.0.attn_q.weight": its lora_a is missing: get the file again
+    FOLDER/lora.gguf: weight "blk.0.attn_q.weight": A has shape [2, 192] and B [192, 3], their ranks must be one: get the adapter again
+    FOLDER/lora.gguf: tensor "blk.0.attn_norm.weight": is no lora_a or lora_b: trained weights besides them are not read
+    adapter FOLDER/lora.gguf: weight "blk.0.nothing.weight": the model has no such weight: the adapter belongs to another
+    adapter FOLDER/lora.gguf: weight "token_embd.weight": it is for a weight of shape [192, 192], the model's is [896, 192]: it belongs to another model
+    "#);
 }
 
 #[test]

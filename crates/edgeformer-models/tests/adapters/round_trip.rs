@@ -45,7 +45,34 @@ fn the_configuration_is_as_peft_has_it() {
     let options = PeftOptions { base_model: Some("someone/model".into()) };
     write_peft(&made, &file, &folder, &options).unwrap();
     let config = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
-    insta::assert_snapshot!(config, @"");
+    insta::assert_snapshot!(config, @r#"
+    {
+      "alpha_pattern": {
+        "^model.layers.0.mlp.down_proj": 0.5
+      },
+      "base_model_name_or_path": "someone/model",
+      "bias": "none",
+      "fan_in_fan_out": false,
+      "inference_mode": true,
+      "init_lora_weights": true,
+      "lora_alpha": 8,
+      "lora_dropout": 0.0,
+      "modules_to_save": null,
+      "peft_type": "LORA",
+      "r": 4,
+      "rank_pattern": {
+        "^model.layers.0.mlp.down_proj": 2
+      },
+      "revision": null,
+      "target_modules": [
+        "model.layers.0.mlp.down_proj",
+        "q_proj"
+      ],
+      "task_type": "CAUSAL_LM",
+      "use_dora": false,
+      "use_rslora": false
+    }
+    "#);
     // A second one takes the place of the first.
     write_peft(&made, &file, &folder, &options).unwrap();
     let names: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();

@@ -243,7 +243,20 @@ mod tests {
             json!({"use_rslora": 1}),
         ];
         let told = refused.map(|more| config(more).expect_err("refused").to_string());
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        adapter_config.json: key "peft_type": is "LOHA", LORA alone is read
+        adapter_config.json: key "peft_type": is missing: get the adapter again
+        adapter_config.json: key "use_dora": asks for DoRA, which is not read: merge it with peft
+        adapter_config.json: key "bias": is "all", trained biases are not read: merge it with peft
+        adapter_config.json: key "modules_to_save": asks for modules trained as a whole, which is not read: merge it with peft
+        adapter_config.json: key "init_lora_weights": is "pissa_niter_16", which changes the model's own weights: save the adapter as plain LoRA (peft: path_initial_model_for_weight_conversion)
+        adapter_config.json: key "rank_pattern..*q_proj": is a regular expression, names of modules alone are read
+        adapter_config.json: key "alpha_pattern.q_proj": is no number that fits
+        adapter_config.json: key "lora_alpha": must be a finite number
+        adapter_config.json: key "lora_alpha": is missing: get the file again
+        adapter_config.json: key "r": is 0, it must be at least 1
+        adapter_config.json: key "use_rslora": is 1, it must be true or false
+        "#);
         let harmless = json!({"use_dora": false, "modules_to_save": [], "rank_pattern": {}, "init_lora_weights": "gaussian"});
         config(harmless).expect("says nothing");
     }
