@@ -25,6 +25,16 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A low-rank adapter that does not fit the model.
+    #[error("adapter {adapter}: weight {weight:?}: {problem}")]
+    Adapter {
+        /// The adapter's name.
+        adapter: String,
+        /// The weight that it would change.
+        weight: String,
+        /// What does not fit, and what to do.
+        problem: String,
+    },
     /// Bytes, values or shapes that do not fit a quantization format.
     #[error("format {format}: {problem}")]
     Format {

@@ -9,6 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod backend;
 mod cache;
 mod device;
@@ -26,6 +27,7 @@ pub mod quant;
 pub mod saved;
 pub mod tensor;
 
+pub use adapter::{Adapter, LowRank};
 pub use backend::{
     Backend, CompileOptions, Footprint, Program, Session, SessionOptions, Unsupported,
 };

@@ -51,7 +51,7 @@ fn write_through(
 /// Writes a folder through a temporary one beside it, which `write` fills and which takes the
 /// final name when that is done. After an error what stood under `path` stands there still.
 ///
-/// A folder of a model that is there already is replaced as a whole, with everything in it; one
+/// A folder of a model or of an adapter that is there already is replaced as a whole, with everything in it; one
 /// that holds anything else is not.
 ///
 /// # Errors
@@ -77,12 +77,14 @@ pub fn write_folder_atomically(path: &Path, write: impl FnOnce(&Path) -> Result<
     })
 }
 
-/// Whether a folder is empty or holds a model.
+/// Whether a folder is empty or holds a model or an adapter.
 fn is_replaceable(path: &Path) -> io::Result<bool> {
     if !path.is_dir() || path.is_symlink() {
         return Ok(false);
     }
-    Ok(path.join("config.json").is_file() || fs::read_dir(path)?.next().is_none())
+    let is_known =
+        ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file());
+    Ok(is_known || fs::read_dir(path)?.next().is_none())
 }
 
 /// A file or folder that is deleted when it goes out of scope without having been renamed.

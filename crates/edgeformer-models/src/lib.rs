@@ -10,6 +10,7 @@ mod map;
 mod open;
 mod pooling;
 
+pub mod adapter;
 pub mod atomic;
 pub mod checkpoint;
 pub mod families;

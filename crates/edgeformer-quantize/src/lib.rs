@@ -8,6 +8,7 @@
 //! - `rounding`: one matrix, from floats to blocks; `linalg`: what that needs of linear algebra
 //! - `transform`: weights changed so that they round better, and the model computes the same
 //! - `mixture`: which tensor gets which format, as llama.cpp has it; `allocate`: within a budget
+//! - `merge`: low-rank adapters merged into the weights
 //! - `job`: a whole model into a file
 // Allowed in one place alone: `rounding::wide`, where a function for wider vectors is called.
 #![deny(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod allocate;
 pub mod calibration;
 pub mod job;
 pub mod linalg;
+pub mod merge;
 pub mod mixture;
 pub mod rounding;
 pub mod transform;

@@ -45,6 +45,8 @@ mod system;
 #[cfg(feature = "quantize")]
 pub mod attention_conversion;
 pub mod evaluate;
+#[cfg(feature = "train")]
+pub mod merge;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 #[cfg(feature = "train")]

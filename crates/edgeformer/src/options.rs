@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use edgeformer_core::config::WindowSetting;
+use edgeformer_core::config::{AdapterSetting, WindowSetting};
 use edgeformer_core::graph::RowKind;
 use edgeformer_core::{
     CacheFormat, Config, Eviction, Graph, LatentForm, Selection, SessionOptions, Tiers, Visibility,
@@ -26,6 +26,8 @@ pub fn usual_chunk(graph: &Graph) -> usize {
 /// How an engine is opened. What is `None` is chosen when it opens, within the memory budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
+    /// Low-rank adapters of the model, added up.
+    pub adapters: Vec<AdapterSetting>,
     /// Which backend runs the model.
     pub backend: Selection,
     /// Where more backends come from.
@@ -114,6 +116,7 @@ impl From<&Config> for EngineOptions {
             eviction: config.evict.zip(config.keep).map(|(policy, keep)| Eviction { policy, keep }),
         };
         Self {
+            adapters: config.adapter.clone(),
             backend,
             plugins: PluginOptions::from(config),
             threads: config.threads,
@@ -152,6 +155,14 @@ impl From<&Config> for EngineOptions {
 }
 
 impl EngineOptions {
+    /// The file of packed weights that is wanted. What lies beside a model is of the model alone.
+    pub(crate) fn packed(&self) -> &PackedWeights {
+        match self.packed {
+            PackedWeights::Beside if !self.adapters.is_empty() => &PackedWeights::Ignored,
+            _ => &self.packed,
+        }
+    }
+
     /// The session that these options mean for a graph, before memory is looked at.
     pub(crate) fn session(&self, graph: &Graph) -> Result<SessionOptions> {
         if !graph.is_causal() {

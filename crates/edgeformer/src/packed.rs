@@ -57,11 +57,12 @@ pub fn pack(
     progress: &dyn Fn(u64, u64) -> io::Result<()>,
 ) -> Result<Packed> {
     let start = Instant::now();
-    let file = source.open_file(&OpenOptions { tokenizer: false })?;
+    let file = source.open_adapted(&OpenOptions { tokenizer: false }, &options.adapters)?;
     let chosen = Chosen::of(&file.model.graph, options)?;
     chosen.compile.check_repack()?;
     let path = match (to, source) {
         (Some(path), _) => path.to_owned(),
+        (None, _) if !options.adapters.is_empty() => return Err(not_beside()),
         (None, ModelSource::Path(_)) => beside(&file.source),
         (None, ModelSource::Embedded) => {
             let problem = "the embedded model is no file to lie beside: name one with --output";
@@ -100,7 +101,10 @@ pub fn verify_packed(
 ) -> Result<Packed> {
     let start = Instant::now();
     let wanted = file.map_or(PackedWeights::Beside, |path| PackedWeights::File(path.to_owned()));
-    let model = source.open_file(&OpenOptions { tokenizer: false })?;
+    if file.is_none() && !options.adapters.is_empty() {
+        return Err(not_beside());
+    }
+    let model = source.open_adapted(&OpenOptions { tokenizer: false }, &options.adapters)?;
     let mut chosen = Chosen::of(&model.model.graph, options)?;
     chosen.compile.check_repack()?;
     chosen.find_packed(source, &model, &wanted);
@@ -122,6 +126,12 @@ pub fn verify_packed(
             Err(wrong(format!("{} uses the weights in place: nothing is packed", chosen.name())))
         }
     }
+}
+
+/// What lies beside a model is found by every start, with adapters or without.
+fn not_beside() -> Error {
+    let problem = "the packed file beside a model is of the model without adapters: name another with --output";
+    edgeformer_core::Error::Config(problem.into()).into()
 }
 
 /// Whether a path is free, or holds a file of packed weights that may be replaced.

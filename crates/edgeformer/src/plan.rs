@@ -48,9 +48,9 @@ impl Plan {
     /// # Errors
     /// If the files are damaged, no backend can run the model, or options contradict each other.
     pub fn of(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
-        let file = source.open_file(&OpenOptions { tokenizer: false })?;
+        let file = source.open_adapted(&OpenOptions { tokenizer: false }, &options.adapters)?;
         let (mut chosen, options, told) = Chosen::tuned(&file, options)?;
-        chosen.find_packed(source, &file, &options.packed);
+        chosen.find_packed(source, &file, options.packed());
         Self::with(&file, &chosen, &options, told)
     }
 

@@ -1,5 +1,8 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use edgeformer_core::config::AdapterSetting;
+use edgeformer_models::adapter::AdapterFile;
 use edgeformer_models::{ModelFile, OpenOptions};
 
 use crate::{Error, Result, embedded};
@@ -33,6 +36,23 @@ impl ModelSource {
                 Ok(edgeformer_models::open_gguf_bytes("tiny-shakespeare.gguf", file, options)?)
             }
         }
+    }
+
+    /// [`ModelSource::open_file`], with adapters beside the weights.
+    ///
+    /// # Errors
+    /// As [`ModelSource::open_file`], and if an adapter is damaged or for another model.
+    pub fn open_adapted(
+        &self,
+        options: &OpenOptions,
+        adapters: &[AdapterSetting],
+    ) -> Result<ModelFile> {
+        let mut file = self.open_file(options)?;
+        for AdapterSetting { path, scale } in adapters {
+            let adapter = AdapterFile::open(path)?.for_model(&file)?.scaled(*scale);
+            file.model = Arc::new(file.model.with_adapter(&adapter)?);
+        }
+        Ok(file)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The built binary on the candle backend.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/adapters.rs"]
+mod adapters;
 mod support;
 
 use edgeformer_conformance::shared;
@@ -47,4 +49,13 @@ fn what_it_has_not_is_refused_in_one_line() {
     assert!(line.contains("no cached keys in q8_0 (but in f32 or f16)"), "{line}");
     let line = refusal(&generate(model, &["--backend", "candle/tpu:0"]), 1);
     assert!(line.contains("tpu:0"), "{line}");
+}
+
+#[test]
+fn an_adapter_gives_the_logits_of_the_reference() {
+    let Some(reference) = adapters::Reference::find() else { return };
+    let adapter = reference.adapter.to_str().unwrap();
+    let arguments = ["--adapter", adapter, "--backend", "candle"];
+    let error = reference.error(&reference.model, &arguments);
+    assert!(error < 1e-4, "{error}");
 }

@@ -4,10 +4,11 @@
 //! `EDGEFORMER_TOP_K` in the environment, `--top-k` on the command line. A key that does not
 //! exist is refused with the nearest one that does.
 //!
-//! - `settings`: what there is; `bytes`, `window`, `speculate`: values with a form of their own
+//! - `settings`: what there is; `adapter`, `bytes`, `window`, `speculate`: values with a form of their own
 //! - `load`: the sources, merged
 //! - `check`: ranges; `conflicts`: settings that contradict each other
 
+mod adapter;
 mod bytes;
 mod cache_folder;
 mod check;
@@ -21,6 +22,7 @@ mod tests;
 mod text;
 mod window;
 
+pub use adapter::AdapterSetting;
 pub use bytes::ByteSize;
 pub use load::Sources;
 pub use nearest::nearest;

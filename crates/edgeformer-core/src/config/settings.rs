@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, SpeculateSetting, WindowSetting};
+use super::{AdapterSetting, ByteSize, SpeculateSetting, WindowSetting};
 use crate::{CacheFormat, EvictionPolicy, LatentForm};
 
 /// Settings of an engine and of text generation. Names and defaults are llama.cpp's where it has them.
@@ -11,6 +11,8 @@ use crate::{CacheFormat, EvictionPolicy, LatentForm};
 pub struct Config {
     /// A GGUF file or a Hugging Face folder; none is the embedded model.
     pub model: Option<PathBuf>,
+    /// Low-rank adapters of the model, each with its scale.
+    pub adapter: Vec<AdapterSetting>,
     /// `auto`, a backend's name, or `BACKEND/DEVICE`.
     pub backend: String,
     /// Threads that compute; none lets the backend choose.
@@ -122,6 +124,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: None,
+            adapter: Vec::new(),
             backend: "auto".into(),
             plugin: Vec::new(),
             plugin_digest: Vec::new(),

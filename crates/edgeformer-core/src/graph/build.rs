@@ -36,6 +36,22 @@ impl GraphBuilder {
         }
     }
 
+    /// A graph without nodes that has the input, the weights (with their ids) and the cache of
+    /// another.
+    pub(super) fn over_weights_of(graph: &Graph) -> Self {
+        Self { graph: Graph { nodes: Vec::new(), values: Vec::new(), ..graph.clone() } }
+    }
+
+    /// The graph's name.
+    pub(super) fn name(&self) -> &str {
+        &self.graph.name
+    }
+
+    /// The weight of that name, if it was declared.
+    pub fn weight_id(&self, name: &str) -> Option<WeightId> {
+        self.graph.weight_id(name)
+    }
+
     /// The weight of that name, declared with that shape if it is new.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod infer;
+mod low_rank;
 mod mermaid;
 mod op;
 mod rope;
@@ -16,6 +17,7 @@ mod value;
 use serde::{Deserialize, Serialize};
 
 pub use build::GraphBuilder;
+pub use low_rank::{LowRankNames, LowRankTerm};
 pub use op::{
     Activation, Attention, CacheSlot, ExpertGroups, Experts, LatentAttention, LatentUp, Mask, Norm,
     NormKind, Op, Pool, Scoring, Unfold,
@@ -166,6 +168,12 @@ impl Graph {
     /// Name and shape of a weight.
     pub fn weight(&self, id: WeightId) -> &WeightInfo {
         &self.weights[id.index()]
+    }
+
+    /// The weight of that name.
+    pub fn weight_id(&self, name: &str) -> Option<WeightId> {
+        let found = self.weights.iter().position(|info| info.name == name)?;
+        Some(WeightId(found as u32))
     }
 
     /// Columns of a value.

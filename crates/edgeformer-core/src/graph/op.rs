@@ -314,6 +314,37 @@ pub enum Pool {
 }
 
 impl Op {
+    /// The weights that it reads.
+    pub fn weights(&self) -> Vec<WeightId> {
+        match self {
+            Self::Embed { table, .. }
+            | Self::Position { table, .. }
+            | Self::AddRow { table, .. } => vec![*table],
+            Self::Prepend { rows } => vec![*rows],
+            Self::Linear { weight, bias } => [*weight].into_iter().chain(*bias).collect(),
+            Self::Norm(norm) => norm.weight.into_iter().chain(norm.bias).collect(),
+            Self::LatentAttention(attention) => match attention.up {
+                LatentUp::Fused { weight } => vec![weight],
+                LatentUp::Split { key, value } => vec![key, value],
+            },
+            Self::Experts(experts) => {
+                let matrices = [experts.gate, experts.up, experts.down];
+                [experts.router].into_iter().chain(experts.selection_bias).chain(matrices).collect()
+            }
+            Self::Unfold(_)
+            | Self::Split { .. }
+            | Self::Concat
+            | Self::Rope(_)
+            | Self::Attention(_)
+            | Self::Activation(_)
+            | Self::Multiply
+            | Self::Add
+            | Self::Scale { .. }
+            | Self::SoftCap { .. }
+            | Self::Pool(_) => Vec::new(),
+        }
+    }
+
     /// The op's name in the text form.
     pub fn name(&self) -> &'static str {
         match self {

@@ -29,8 +29,11 @@ use edgeformer_core::Backing;
 use crate::Result;
 use crate::gguf::{Gguf, GgufWriter, MetadataValue};
 
+pub(crate) use from_hf::architecture;
 pub use lazy::LazyTensor;
+pub(crate) use moves::{Move, split_up};
 pub use outtype::OutType;
+pub(crate) use to_hf::module_prefix;
 
 /// Metadata and tensors under GGUF's keys and names, in llama.cpp's layout.
 ///

@@ -9,7 +9,7 @@ use crate::hyper::{Decoder, Family, Hyper, Latent};
 
 /// What becomes of a weight on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Move {
+pub(crate) enum Move {
     /// Nothing.
     Keep,
     /// Rows that rotate together become neighbours.
@@ -26,7 +26,7 @@ pub(super) enum Move {
 /// Heads of `height` rows, of which `dims` from `skip` on are rotated: in pairs half of `dims`
 /// apart at Hugging Face, in neighbouring pairs in GGUF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pairs {
+pub(crate) struct Pairs {
     pub height: usize,
     pub skip: usize,
     pub dims: usize,
@@ -128,7 +128,7 @@ fn added(tensor: &Tensor, number: f32) -> Result<Tensor> {
 
 /// The two halves of a latent up-projection `[heads * (nope + value), rank]` as llama.cpp holds
 /// them: keys transposed, `[heads, rank, nope]`, values `[heads, value, rank]`. Floats only.
-pub(super) fn split_up(tensor: &Tensor, latent: &Latent, keys: bool) -> Result<Tensor> {
+pub(crate) fn split_up(tensor: &Tensor, latent: &Latent, keys: bool) -> Result<Tensor> {
     let &Latent { rank, nope_dim, value_dim, .. } = latent;
     let size = tensor.format().block_bytes();
     let head_bytes = (nope_dim + value_dim) * rank * size;

@@ -237,6 +237,21 @@ impl Names {
         Some(name + ending)
     }
 
+    /// The weight of the graph that is a module's, and which expert of it: [`Names::of`] undone,
+    /// under whatever prefix.
+    pub fn weight_of_module(&self, module: &str) -> Option<(String, Option<usize>)> {
+        let pairs =
+            self.prefixes.iter().flat_map(|prefix| self.table.iter().map(move |row| (prefix, row)));
+        pairs.into_iter().find_map(|(prefix, (graph, name))| {
+            let (layer, expert) = numbers(&name.replacen('*', prefix, 1), module)?;
+            let name = layer.map_or_else(
+                || (*graph).to_owned(),
+                |layer| graph.replacen(".N.", &format!(".{layer}."), 1),
+            );
+            Some((name + ".weight", expert))
+        })
+    }
+
     /// Whether a weight of the graph is among `list`.
     pub fn listed(list: &[&str], graph_name: &str) -> bool {
         let (pattern, _) = without_layer(graph_name);
@@ -253,6 +268,27 @@ impl Names {
             }
         })
     }
+}
+
+/// The layer and the expert that stand in `name` for the `N` and the `E` of a pattern; `None` where
+/// it is another name.
+fn numbers(pattern: &str, name: &str) -> Option<(Option<usize>, Option<usize>)> {
+    let (mut layer, mut expert) = (None, None);
+    let (mut expected, mut found) = (pattern.split('.'), name.split('.'));
+    loop {
+        match (expected.next(), found.next()) {
+            (None, None) => return Some((layer, expert)),
+            (Some("N"), Some(number)) => layer = Some(canonical(number)?),
+            (Some("E"), Some(number)) => expert = Some(canonical(number)?),
+            (Some(part), Some(other)) if part == other => {}
+            _ => return None,
+        }
+    }
+}
+
+/// A number as it is written in names: no sign, no zeros before it.
+fn canonical(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number: &usize| number.to_string() == text)
 }
 
 /// `blk.3.attn_q.weight` as `blk.N.attn_q.weight` and its layer.

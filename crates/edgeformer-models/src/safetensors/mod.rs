@@ -17,7 +17,7 @@ mod write;
 
 pub use dtype::Dtype;
 pub use folder::{Integers, Safetensors, TensorInfo};
-pub(crate) use shards::write_shards;
+pub(crate) use shards::{write_for_torch, write_shards};
 pub use write::{write_safetensors, write_safetensors_to};
 
 /// The file of a folder that is not sharded.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use edgeformer_core::Tensor;
 use serde_json::{Map, Value, json};
 
 use super::write::write_header;
@@ -52,6 +53,18 @@ pub(crate) fn write_shards(
         })?;
     }
     if shards.len() == 1 { Ok(()) } else { write_index(&folder.join(INDEX_FILE), all, map) }
+}
+
+/// Writes tensors of float formats as one file as torch writes it, which appears whole.
+///
+/// # Errors
+/// If a name comes twice or is too long, a format is quantized, or writing fails.
+pub(crate) fn write_for_torch(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    write_atomically(path, |out| {
+        let entries = tensors.iter().map(|(name, tensor)| (*name, tensor.format(), tensor.shape()));
+        write_header(out, entries, FRAMEWORK)?;
+        tensors.iter().try_for_each(|(_, tensor)| out.write_all(tensor.bytes()))
+    })
 }
 
 fn write_index(path: &Path, all: u64, map: Map<String, Value>) -> Result<()> {

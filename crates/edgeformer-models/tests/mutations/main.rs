@@ -1,6 +1,7 @@
 //! Damaged files of every kind, read by every reader: none makes one panic, and none makes one
 //! hold more than twice the file.
 
+mod adapters;
 mod allocator;
 mod containers;
 mod crowds;

@@ -83,7 +83,7 @@ fn model<const N: usize>(
     written(&writer)
 }
 
-fn llama() -> Vec<u8> {
+pub fn llama() -> Vec<u8> {
     let keys = [
         ("context_length", 64u32.into()),
         ("embedding_length", 8u32.into()),

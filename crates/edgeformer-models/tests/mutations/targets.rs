@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use edgeformer_models::Result;
 
-use crate::{containers, models, text};
+use crate::{adapters, containers, models, text};
 
 /// Reads a file as far as a program would.
 pub type Read = dyn Fn(&Bytes) -> Result<()> + Sync;
@@ -27,5 +27,6 @@ pub const SLACK: usize = 8 << 10;
 
 /// Every reader of this crate.
 pub fn targets() -> Vec<Target> {
-    [containers::targets(), models::targets(), text::targets()].into_iter().flatten().collect()
+    let all = [adapters::targets(), containers::targets(), models::targets(), text::targets()];
+    all.into_iter().flatten().collect()
 }

@@ -37,10 +37,11 @@ impl Engine {
     /// # Errors
     /// If its files are damaged, no backend can run it, or its tokenizer does not fit it.
     pub fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
-        let file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
+        let tokenizer = OpenOptions { tokenizer: options.tokenizer };
+        let file = source.open_adapted(&tokenizer, &options.adapters)?;
         let (mut chosen, options, told) = Chosen::tuned(&file, options)?;
         let options = &options;
-        chosen.find_packed(source, &file, &options.packed);
+        chosen.find_packed(source, &file, options.packed());
         let plan = Plan::with(&file, &chosen, options, told)?;
         plan.check()?;
         let program = chosen.backend().compile(file.model.clone(), &chosen.compile)?;

@@ -53,7 +53,8 @@ impl Subject {
         options: &EngineOptions,
         activations: Activations,
     ) -> Result<Self> {
-        let mut file = source.open_file(&OpenOptions { tokenizer: options.tokenizer })?;
+        let tokenizer = OpenOptions { tokenizer: options.tokenizer };
+        let mut file = source.open_adapted(&tokenizer, &options.adapters)?;
         let graph = &file.model.graph;
         if !graph.is_decoder() || !graph.is_causal() {
             let family = &graph.name;
@@ -67,7 +68,7 @@ impl Subject {
         }
         let (mut chosen, options, told) = Chosen::tuned(&file, options)?;
         if activations == Activations::AsUsual {
-            chosen.find_packed(source, &file, &options.packed);
+            chosen.find_packed(source, &file, options.packed());
         }
         let plan = Plan::with(&file, &chosen, &options, told)?;
         plan.check()?;

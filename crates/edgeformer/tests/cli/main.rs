@@ -1,11 +1,16 @@
 //! The built binary, end to end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adapters;
+#[path = "../support/adapters.rs"]
+mod adapters_of_tests;
 mod budget;
 mod cache;
 mod convert;
 mod convert_attention;
 mod eval;
+#[cfg(feature = "train")]
+mod merge;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod packed;

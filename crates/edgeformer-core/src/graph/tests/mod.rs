@@ -2,6 +2,7 @@
 
 mod check;
 mod infer;
+mod low_rank;
 mod text;
 
 use super::*;

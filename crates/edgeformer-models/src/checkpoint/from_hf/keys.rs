@@ -42,7 +42,7 @@ impl Writer {
 }
 
 /// llama.cpp's name of a family.
-fn architecture(family: Family) -> &'static str {
+pub(crate) fn architecture(family: Family) -> &'static str {
     match family {
         Family::Llama | Family::Mistral => "llama",
         Family::Qwen2 => "qwen2",

@@ -28,6 +28,7 @@ use crate::{Error, Result, families, hf_config};
 use keys::Writer;
 
 pub(super) use check::difference;
+pub(crate) use keys::architecture;
 pub(super) use rope::divisors;
 
 /// Where llama3's scaling is kept, which GGUF states as a tensor of divisors alone: factor, low

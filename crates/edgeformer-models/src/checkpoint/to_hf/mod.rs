@@ -25,6 +25,8 @@ use crate::safetensors::write_shards;
 use crate::text::Tokenizer;
 use crate::{Error, Result, families, hf_config};
 
+pub(crate) use tensors::prefix as module_prefix;
+
 /// A checkpoint as the folder will be.
 pub struct HfFolder {
     files: Vec<(&'static str, Vec<u8>)>,

@@ -52,7 +52,7 @@ pub(super) fn tensors(
 }
 
 /// The bare ViT has no prefix: only in a classifier it is a part.
-fn prefix(hyper: &Hyper, names: &Names) -> &'static str {
+pub(crate) fn prefix(hyper: &Hyper, names: &Names) -> &'static str {
     match hyper {
         Hyper::Vision(Vision { classes: None, .. }) => "",
         _ => names.prefixes[0],

@@ -23,6 +23,28 @@ fn every_weight_has_its_own_name() {
     }
 }
 
+/// A module's name leads back to the weight, under every prefix.
+#[test]
+fn modules_lead_back_to_their_weights() {
+    for (family, config) in configs::all() {
+        let hyper = configs::hyper(&config).unwrap();
+        let names = names(hyper.family());
+        let graph = families::graph(&hyper).unwrap();
+        for info in graph.weights.iter().filter(|info| info.name.ends_with(".weight")) {
+            for prefix in names.prefixes {
+                let name = names.of(&info.name, prefix).unwrap();
+                let Some(module) = name.strip_suffix(".weight") else { continue };
+                let expert = module.contains(".E.").then_some(3);
+                let found = names.weight_of_module(&module.replace(".E.", ".3."));
+                assert_eq!(found, Some((info.name.clone(), expert)), "{family}: {module}");
+            }
+        }
+        for wrong in ["", "x", "model.layers.01.self_attn.q_proj", "model.layers.N.mlp.gate_proj"] {
+            assert_eq!(names.weight_of_module(wrong), None, "{family}: {wrong}");
+        }
+    }
+}
+
 #[test]
 fn layers_experts_prefixes_and_endings_carry_over() {
     let name = |family: &str, weight: &str, prefix: usize| {

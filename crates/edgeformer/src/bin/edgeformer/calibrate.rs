@@ -26,7 +26,7 @@ pub fn run(command: &args::Calibrate) -> Outcome {
             "{output} is there already: name another file, or --force"
         )));
     }
-    let config = command.model.config_for(command.source.as_deref())?;
+    let config = command.model.config_without_adapter(command.source.as_deref())?;
     let source = ModelSource::from_path(config.model.as_deref());
     let text = read_text(&command.text)?;
     let subject = Subject::open(&source, &for_windows(&config), Activations::AsUsual)?;

@@ -24,7 +24,8 @@ struct Exported<'a> {
 pub fn run(command: &args::Export) -> Outcome {
     let start = Instant::now();
     let source = ModelSource::from_path(command.model.as_deref());
-    let model = source.open_file(&OpenOptions { tokenizer: false })?.model;
+    let options = OpenOptions { tokenizer: false };
+    let model = source.open_adapted(&options, &command.adapter)?.model;
     let working = Working::on(format!("writing {}", command.onnx.display()), command.quiet);
     let done = export(&model, &command.onnx, command.force).map_err(edgeformer::Error::from)?;
     drop(working);

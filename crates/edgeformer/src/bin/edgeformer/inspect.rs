@@ -10,7 +10,7 @@ use crate::report::mebibytes;
 pub fn run(command: &Inspect) -> Outcome {
     let config = command.model.config()?;
     let source = ModelSource::from_path(config.model.as_deref());
-    let file = source.open_file(&OpenOptions { tokenizer: false })?;
+    let file = source.open_adapted(&OpenOptions { tokenizer: false }, &config.adapter)?;
     match command.graph {
         Some(form) => show_graph(&file.model.graph, form, command.json),
         None if command.json => show_json(&file),

@@ -18,6 +18,8 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod logits;
+#[cfg(feature = "train")]
+mod merge;
 mod output;
 mod pack;
 mod plan;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Command::Convert(command) => convert::run(command),
         #[cfg(feature = "onnx")]
         Command::Export(command) => export::run(command),
+        #[cfg(feature = "train")]
+        Command::Merge(command) => merge::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),

@@ -11,7 +11,7 @@ use crate::progress::watched;
 use crate::report::mebibytes;
 
 pub fn run(command: &args::Quantize) -> Outcome {
-    let config = command.model.config_for(Some(&command.input))?;
+    let config = command.model.config_without_adapter(Some(&command.input))?;
     let size = match (command.format, command.target_bpw) {
         (Some(mixture), _) => Size::Mixture(mixture),
         (None, Some(bits)) => Size::BitsPerWeight(bits),

@@ -25,7 +25,7 @@ pub fn run(command: &args::Tune) -> Outcome {
     })?;
     let options = EngineOptions::from(&config);
     let source = ModelSource::from_path(config.model.as_deref());
-    let file = source.open_file(&OpenOptions { tokenizer: false })?;
+    let file = source.open_adapted(&OpenOptions { tokenizer: false }, &options.adapters)?;
     let machine = MachineKey::of(&file.model.graph, &options)?;
 
     let working = Working::on(format!("tuning {source}"), config.quiet);

@@ -2,7 +2,7 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `convert`: what `convert` takes; `curate`: what `curate` takes
+//! - `convert`, `curate`, `merge`: what these take
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
@@ -15,6 +15,8 @@ mod curate;
 mod eval;
 #[cfg(feature = "onnx")]
 mod export;
+#[cfg(feature = "train")]
+mod merge;
 mod model;
 mod quantize;
 mod sampling;
@@ -34,6 +36,8 @@ pub use curate::Curate;
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 #[cfg(feature = "onnx")]
 pub use export::Export;
+#[cfg(feature = "train")]
+pub use merge::Merge;
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};
 pub use sampling::SamplingArgs;
@@ -72,6 +76,9 @@ pub enum Command {
     /// Write a model as an ONNX file for other runtimes, its cache as inputs and outputs
     #[cfg(feature = "onnx")]
     Export(Export),
+    /// Merge low-rank adapters into a model's weights
+    #[cfg(feature = "train")]
+    Merge(Merge),
     /// Measure how this machine runs a model best, and remember it for all commands
     Tune(Tune),
     /// Find how far each head of a model looks back, for --window

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use edgeformer::config::{ByteSize, Sources};
+use edgeformer::config::{AdapterSetting, ByteSize, Sources};
 use edgeformer::{CacheFormat, Config};
 use serde::Serialize;
 
-use super::values::{cache_format, is_false, negated, size};
+use super::values::{adapter, cache_format, is_false, negated, size};
 use crate::failure::Failure;
 
 /// Which model, and how it is run.
@@ -15,6 +15,10 @@ pub struct ModelArgs {
     #[arg(short, long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
+    /// A low-rank adapter, and what its scale is multiplied with; may be repeated
+    #[arg(long, value_name = "PATH[:SCALE]", value_parser = adapter)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adapter: Vec<AdapterSetting>,
     /// `auto`, a backend of `edgeformer devices`, or BACKEND/DEVICE
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +111,18 @@ impl ModelArgs {
             }
             (Some(source), None) => Ok(Config { model: Some(source.to_owned()), ..config }),
             (None, _) => Ok(config),
+        }
+    }
+
+    /// Settings of a command that works on a model's own weights.
+    pub fn config_without_adapter(&self, source: Option<&Path>) -> Result<Config, Failure> {
+        let config = self.config_for(source)?;
+        match config.adapter.as_slice() {
+            [] => Ok(config),
+            [adapter, ..] => Err(Failure::Usage(format!(
+                "adapter {}: this works on a model's own weights: edgeformer merge makes such a model first (feature `train`)",
+                adapter.path.display()
+            ))),
         }
     }
 

@@ -1,4 +1,4 @@
-use edgeformer::config::{ByteSize, SpeculateSetting, WindowSetting};
+use edgeformer::config::{AdapterSetting, ByteSize, SpeculateSetting, WindowSetting};
 use edgeformer::{CacheFormat, EvictionPolicy, LatentForm, Pooling};
 
 pub fn is_false(flag: &bool) -> bool {
@@ -11,6 +11,10 @@ pub fn negated<S: serde::Serializer>(flag: &bool, to: S) -> Result<S::Ok, S::Err
 }
 
 pub fn cache_format(text: &str) -> Result<CacheFormat, String> {
+    text.parse().map_err(problem)
+}
+
+pub fn adapter(text: &str) -> Result<AdapterSetting, String> {
     text.parse().map_err(problem)
 }
 

@@ -106,7 +106,7 @@ fn judge(command: &args::Convert) -> Result<Option<Judge>, Failure> {
         held_out: None,
         chunks: command.attention.chunks,
     };
-    let config = ModelArgs::default().config_for(Some(&command.input))?;
+    let config = ModelArgs::default().config_without_adapter(Some(&command.input))?;
     let options = EngineOptions { context: config.ctx_size, ..for_windows(&config) };
     let judge = watched(command.quiet, |told| Judge::open(&command.input, &texts, &options, told))?;
     Ok(Some(judge))

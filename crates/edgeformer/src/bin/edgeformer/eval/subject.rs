@@ -74,9 +74,13 @@ pub fn open_reference(
     report::open(&config, &as_asked(options, Some(reference)))
 }
 
-/// A packed file that was named belongs to the model; the reference has one beside it or none.
+/// A packed file that was named belongs to the model, as adapters do; the reference has one beside
+/// it or none.
 fn as_asked(options: &EngineOptions, reference: Option<&Path>) -> EngineOptions {
     let mut options = options.clone();
+    if reference.is_some() {
+        options.adapters.clear();
+    }
     if let (Some(_), edgeformer::PackedWeights::File(_)) = (reference, &options.packed) {
         options.packed = edgeformer::PackedWeights::Beside;
     }
