@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `data` | what is learned from: records of text, folders of images, arrays |
 //! | `curate` | choosing among records: valid, new, hard enough, well reasoned, unlike each other |
+//! | `finetune` | from files to files: a model or an adapter that has learned |
 //! | `parameters` | which weights learn |
 //! | `objective` | what is made small |
 //! | `optimizer` | how weights follow their gradients |
@@ -14,6 +15,7 @@
 
 pub mod curate;
 pub mod data;
+pub mod finetune;
 
 mod error;
 mod gradients;

@@ -27,7 +27,6 @@ pub struct Parameter {
     pub name: String,
     /// Its values.
     pub variable: Var,
-    pub(crate) id: WeightId,
 }
 
 /// The weights of a graph that learn, made variables on their device, in the graph's order.
@@ -48,7 +47,7 @@ pub fn make_parameters(
         .map(|index| {
             let id = WeightId(index as u32);
             let variable = weights.make_trainable(id)?;
-            Ok(Parameter { name: graph.weights[index].name.clone(), variable, id })
+            Ok(Parameter { name: graph.weights[index].name.clone(), variable })
         })
         .collect()
 }

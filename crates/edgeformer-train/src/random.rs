@@ -14,6 +14,11 @@ impl Random {
         random
     }
 
+    /// Numbers of a seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,6 +31,12 @@ impl Random {
         (self.draw() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// A whole number below `limit`, which is not 0 (Lemire 2019; the bias is below 2^-32 for
+    /// limits below 2^32).
+    pub fn below(&mut self, limit: usize) -> usize {
+        ((u128::from(self.draw()) * limit as u128) >> 64) as usize
+    }
+
     /// Normally distributed (Box and Muller 1958).
     pub fn gaussian(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
@@ -35,7 +46,7 @@ impl Random {
     /// Shuffles (Fisher and Yates, as Durstenfeld 1964 has it).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            items.swap(last, (self.draw() % (last as u64 + 1)) as usize);
+            items.swap(last, self.below(last + 1));
         }
     }
 }
@@ -43,6 +54,14 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_numbers_are_those_of_the_reference() {
+        // From the reference implementation with seed 1234567.
+        let mut random = Random::seeded(1_234_567);
+        assert_eq!(random.draw(), 6_457_827_717_110_365_317);
+        assert_eq!(random.draw(), 3_203_168_211_198_807_973);
+    }
 
     #[test]
     fn purposes_have_numbers_of_their_own() {

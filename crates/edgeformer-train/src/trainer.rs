@@ -1,13 +1,15 @@
 //! One step of learning: forward, backward, update.
 
 use candle_core::{DType, Tensor};
-use edgeformer_backend_candle::{DeviceWeights, forward_rows};
+use edgeformer_backend_candle::{DeviceWeights, Dropout, forward_rows};
+use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Graph, Input};
 
 use crate::gradients::Gradients;
 use crate::objective::{Objective, Target, loss};
 use crate::optimizer::{AdamWOptions, Moments, Schedule};
 use crate::parameters::Parameter;
+use crate::random::Random;
 use crate::{Error, Result};
 
 /// What goes in, and what is learned of it.
@@ -73,6 +75,34 @@ pub struct Teacher {
     pub weights: DeviceWeights,
 }
 
+/// Products whose inputs are partly left out while a model learns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dropouts {
+    ids: Vec<WeightId>,
+    rate: f32,
+    seed: u64,
+}
+
+/// What the numbers of dropouts are for.
+const DROPOUT: u64 = 4;
+
+impl Dropouts {
+    pub fn new(ids: Vec<WeightId>, rate: f32, seed: u64) -> Self {
+        Self { ids, rate, seed }
+    }
+
+    /// What is left out in a part of a step; nothing without one.
+    fn set(&self, weights: &mut DeviceWeights, place: Option<[u64; 2]>) {
+        for &id in &self.ids {
+            let dropout = place.map(|[step, part]| {
+                let purpose = [DROPOUT, step, part, id.index() as u64];
+                Dropout { rate: self.rate, seed: Random::of(self.seed, &purpose).draw() }
+            });
+            weights.set_dropout(id, dropout);
+        }
+    }
+}
+
 /// A model that learns.
 #[derive(Debug)]
 pub struct Trainer {
@@ -82,6 +112,7 @@ pub struct Trainer {
     pub(crate) moments: Vec<Moments>,
     options: StepOptions,
     teacher: Option<Teacher>,
+    dropouts: Dropouts,
     pub(crate) steps: u64,
 }
 
@@ -111,7 +142,14 @@ impl Trainer {
         let eight = options.optimizer.eight_bit;
         let moments =
             parameters.iter().map(|one| Moments::zeros(one.variable.elem_count(), eight)).collect();
-        Self { graph, weights, parameters, moments, options, teacher: None, steps: 0 }
+        let dropouts = Dropouts::default();
+        Self { graph, weights, parameters, moments, options, teacher: None, dropouts, steps: 0 }
+    }
+
+    /// The same, with inputs of some products left out in every step.
+    pub(crate) fn with_dropouts(mut self, dropouts: Dropouts) -> Self {
+        self.dropouts = dropouts;
+        self
     }
 
     /// The same, with a teacher to learn from.
@@ -163,8 +201,11 @@ impl Trainer {
         }
         let mut gradients = Gradients::default();
         let mut total = 0.0;
-        for part in parts {
-            let sum = self.loss(part)?;
+        for (index, part) in parts.iter().enumerate() {
+            self.dropouts.set(&mut self.weights, Some([self.steps, index as u64]));
+            let sum = self.loss(part);
+            self.dropouts.set(&mut self.weights, None);
+            let sum = sum?;
             total += sum.to_scalar::<f64>()?;
             let mean = (sum * (1.0 / targets as f64))?;
             gradients.add(&self.parameters, mean.backward()?)?;

@@ -24,7 +24,8 @@ fn pool(folder: &TempDir) -> PathBuf {
         line("Who is dead?", "Perhaps the king, since he might be dead. Let me check: he is."),
         "{\"question\": \"Who".into(),
         // Spaces and the order of fields are kept.
-        "{ \"answer\":\"The queen of France is  not.\",  \"question\": \"Who is alive, then?\" }".into(),
+        "{ \"answer\":\"The queen of France is  not.\",  \"question\": \"Who is alive, then?\" }"
+            .into(),
         line("Who is dead?", "Perhaps the king, since he might be dead. Let me check: he is."),
         line("Who speaks?", ""),
         line("To be or not to be, that is the question whether it is nobler?", "It is."),
@@ -64,7 +65,8 @@ fn kept_records_are_verbatim_and_all_others_have_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, output) = (pool(&folder), folder.path().join("kept.jsonl"));
     let test = folder.path().join("test.txt");
-    fs::write(&test, "He says: to be, or not to be; that is the question: whether it is nobler.").unwrap();
+    fs::write(&test, "He says: to be, or not to be; that is the question: whether it is nobler.")
+        .unwrap();
     let more = ["--decontaminate", text(&test), "--keep", "3", "--json"];
     let summary: Value = serde_json::from_str(&stdout(&arguments(&pool, &output, &more))).unwrap();
     assert_eq!((&summary["records"], &summary["bad_lines"]), (&json!(7), &json!(1)));

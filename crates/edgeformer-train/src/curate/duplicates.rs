@@ -121,8 +121,8 @@ impl Clusters {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::random::Random;
     use super::*;
+    use crate::random::Random;
 
     fn found(texts: &[String], threshold: f64) -> Vec<Option<usize>> {
         let options = Duplicates { threshold, shingle: Some(3), ..Duplicates::default() };

@@ -1,6 +1,6 @@
 //! MinHash (Broder 1997, "On the resemblance and containment of documents").
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Permutations of a signature: the estimate's standard error is at most 1/√128 / 2, 0.044.
 pub const PERMUTATIONS: usize = 128;
@@ -19,7 +19,7 @@ impl MinHasher {
     /// Permutations that a seed gives.
     pub fn seeded(seed: u64) -> Self {
         let mut random = Random::seeded(seed);
-        let mut draw = || (random.next() % (PRIME - 1) + 1, random.next() % PRIME);
+        let mut draw = || (random.draw() % (PRIME - 1) + 1, random.draw() % PRIME);
         Self((0..PERMUTATIONS).map(|_| draw()).collect())
     }
 
@@ -91,7 +91,7 @@ mod tests {
             shared in 0usize..200, alone in 1usize..200, seed in any::<u64>(),
         ) {
             let mut random = Random::seeded(seed);
-            let mut draw = |count: usize| (0..count).map(|_| random.next()).collect::<Vec<u64>>();
+            let mut draw = |count: usize| (0..count).map(|_| random.draw()).collect::<Vec<u64>>();
             let (common, one, other) = (draw(shared), draw(alone), draw(alone));
             let set = |own: &[u64]| {
                 let mut set = [&common[..], own].concat();

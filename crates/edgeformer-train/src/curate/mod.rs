@@ -11,7 +11,7 @@
 //! - `quality`: how a chain of reasoning is written, by the words of `cues`
 //! - `diversity`: which of the rest to keep, within `quota`s
 //! - `report`: what became of every line, for programs and for people
-//! - `words`: texts as words; `random`: numbers that are the same everywhere
+//! - `words`: texts as words
 
 mod banding;
 mod contamination;
@@ -26,7 +26,6 @@ mod options;
 mod pipeline;
 mod quality;
 mod quota;
-mod random;
 mod reason;
 mod report;
 mod validity;

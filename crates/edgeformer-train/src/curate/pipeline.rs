@@ -13,10 +13,10 @@ use super::ledger::{Ledger, Verdict};
 use super::options::{Method, Options, Rank};
 use super::quality::{Chain, Weights};
 use super::quota::Groups;
-use super::random::Random;
 use super::reason::Reason;
 use super::validity::Validity;
 use crate::data::{Entry, Pool};
+use crate::random::Random;
 use crate::{Error, Result};
 
 /// A pool with what became of each of its records.

@@ -196,7 +196,9 @@ impl Run<'_> {
         if self.validation.is_empty() {
             return Ok(());
         }
-        let loss = self.with_kept_weights(mean_loss)?;
+        let loss = self.with_kept_weights(|run| {
+            mean_loss(run.trainer, run.validation, run.options.part_tokens)
+        })?;
         let step = self.progress.step;
         // Not a number is never the best.
         let best = self.progress.best.is_none_or(|(_, lowest)| loss < lowest) && !loss.is_nan();
@@ -261,10 +263,18 @@ impl Run<'_> {
     }
 }
 
-fn mean_loss(run: &Run<'_>) -> Result<f64> {
+/// The mean loss of a target of examples, which go through the model in parts.
+///
+/// # Errors
+/// If an example does not fit the graph.
+pub(crate) fn mean_loss(
+    trainer: &Trainer,
+    examples: &[Example],
+    part_tokens: usize,
+) -> Result<f64> {
     let (mut sum, mut count) = (0.0, 0);
-    for part in parts(run.validation.iter().collect(), run.options.part_tokens) {
-        let (loss, targets) = run.trainer.evaluate(&part)?;
+    for part in parts(examples.iter().collect(), part_tokens) {
+        let (loss, targets) = trainer.evaluate(&part)?;
         sum += loss;
         count += targets;
     }

@@ -10,5 +10,6 @@ mod state;
 mod store;
 
 pub use batches::{Order, parts};
+pub(crate) use fit::mean_loss;
 pub use fit::{Event, Outcome, RunOptions, Stopped, fit};
 pub use store::{Saved, Store};

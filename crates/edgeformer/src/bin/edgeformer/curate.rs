@@ -55,7 +55,8 @@ pub fn run(command: &Curate) -> Outcome {
     let pool = Pool::open(&command.pool, strictness)?;
     let engine = EngineOptions::from(&config);
     let model = ModelSource::from_path(config.model.as_deref());
-    let curated = watched(config.quiet, |told| chosen(&pool, command, &options, &model, &engine, told))?;
+    let curated =
+        watched(config.quiet, |told| chosen(&pool, command, &options, &model, &engine, told))?;
     files.write(&curated)?;
     let summary = Summary {
         output: &files.output,
@@ -88,7 +89,8 @@ fn chosen<'a>(
     let mut embedder = match options.needs_embedder() {
         true => {
             let named = command.selection.embedding_model.as_deref();
-            let source = named.map_or_else(|| model.clone(), |path| ModelSource::from_path(Some(path)));
+            let source =
+                named.map_or_else(|| model.clone(), |path| ModelSource::from_path(Some(path)));
             Some(ModelEmbedder::open(&source, engine, command.selection.pooling)?)
         }
         false => None,
@@ -188,8 +190,11 @@ impl Files {
             name.push(ending);
             output.with_file_name(name)
         };
-        let files =
-            Self { report: beside(".report.jsonl"), page: beside(".report.html"), output: output.clone() };
+        let files = Self {
+            report: beside(".report.jsonl"),
+            page: beside(".report.html"),
+            output: output.clone(),
+        };
         let all = [&files.output, &files.report, &files.page];
         if all.iter().any(|file| is_same(file, &command.pool)) {
             let pool = command.pool.display();
@@ -233,7 +238,8 @@ fn told(summary: &Summary<'_>) -> String {
     for stage in summary.stages {
         let reasons: Vec<String> =
             stage.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
         line(format!("  {:<16}{} dropped{reasons}", stage.stage, stage.dropped));
     }
     line(format!("why: {} and {}", summary.report.display(), summary.page.display()));

@@ -14,6 +14,8 @@ mod eval;
 #[cfg(feature = "onnx")]
 mod export;
 mod failure;
+#[cfg(feature = "train")]
+mod finetune;
 mod generate;
 mod inspect;
 mod interrupt;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         Command::Export(command) => export::run(command),
         #[cfg(feature = "train")]
         Command::Merge(command) => merge::run(command),
+        #[cfg(feature = "train")]
+        Command::Finetune(command) => finetune::run(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),

@@ -2,7 +2,7 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `convert`, `curate`, `merge`: what these take
+//! - `convert`, `curate`, `finetune`, `merge`: what these take
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
@@ -15,6 +15,8 @@ mod curate;
 mod eval;
 #[cfg(feature = "onnx")]
 mod export;
+#[cfg(feature = "train")]
+mod finetune;
 #[cfg(feature = "train")]
 mod merge;
 mod model;
@@ -36,6 +38,8 @@ pub use curate::Curate;
 pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, WindowArgs};
 #[cfg(feature = "onnx")]
 pub use export::Export;
+#[cfg(feature = "train")]
+pub use finetune::{Finetune, MethodArg, ScheduleArg};
 #[cfg(feature = "train")]
 pub use merge::Merge;
 pub use model::ModelArgs;
@@ -76,6 +80,9 @@ pub enum Command {
     /// Write a model as an ONNX file for other runtimes, its cache as inputs and outputs
     #[cfg(feature = "onnx")]
     Export(Export),
+    /// Let a model learn from your records, on this machine
+    #[cfg(feature = "train")]
+    Finetune(Box<Finetune>),
     /// Merge low-rank adapters into a model's weights
     #[cfg(feature = "train")]
     Merge(Merge),

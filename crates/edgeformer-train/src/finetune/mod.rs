@@ -1,0 +1,24 @@
+//! Fine-tuning from files to files.
+//!
+//! - `request`: what is asked for; `defaults`: what the literature says where nothing is
+//! - `base`: the model that learns, its weights that do
+//! - `low_rank`: a new adapter
+//! - `examples`: records as tokens, what is learned told from what is given
+//! - `watching`: the record of a run: `metrics.jsonl`, a picture, a card
+//! - `output`: the model or adapter that is written
+
+mod base;
+mod card;
+mod chart;
+mod defaults;
+mod examples;
+mod low_rank;
+mod metrics;
+mod output;
+mod request;
+mod work;
+
+pub use examples::{Encoded, Encoding, encode};
+pub use low_rank::{LoraOptions, Targets};
+pub use request::{Method, Request};
+pub use work::{Finetuned, finetune};

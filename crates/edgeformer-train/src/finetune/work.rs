@@ -1,0 +1,307 @@
+use std::fs;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use edgeformer_core::Graph;
+use edgeformer_core::graph::GraphInput;
+use edgeformer_models::ModelFile;
+use edgeformer_models::atomic::write_atomically;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::base::{self, Base, Subject};
+use super::card::card;
+use super::chart;
+use super::examples::{Encoded, Encoding, encode};
+use super::metrics::{Line, Metrics};
+use super::output;
+use super::request::Request;
+use crate::data::Pool;
+use crate::random::Random;
+use crate::run::{Event, Order, RunOptions, Stopped, Store, fit, mean_loss};
+use crate::trainer::{Example, StepOptions, Trainer};
+use crate::{Error, Objective, Parameter, Result, Schedule};
+
+/// What the numbers of a split are for.
+const SPLIT: u64 = 3;
+
+/// What a run has done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finetuned {
+    /// The adapter or model that was written.
+    pub result: PathBuf,
+    /// Records that were learned.
+    pub examples: usize,
+    /// Records that were validated with.
+    pub validation: usize,
+    /// Lines that were no records.
+    pub bad_lines: usize,
+    /// Records that were cut.
+    pub truncated: usize,
+    /// Records of which nothing was to be learned.
+    pub empty: usize,
+    /// Weights of the model.
+    pub weights: usize,
+    /// Those that learned.
+    pub trainable: usize,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Steps that were to be taken.
+    pub planned_steps: u64,
+    /// How often all records were learned.
+    pub epochs: f64,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// The loss of the first step of all.
+    pub first_loss: Option<f64>,
+    /// That of the last.
+    pub last_loss: Option<f64>,
+    /// The validation loss before anything was learned.
+    pub first_validation: Option<f64>,
+    /// The step and loss of the best evaluation: its weights are the result's.
+    pub best: Option<(u64, f64)>,
+    /// Why the run ended.
+    pub stopped: &'static str,
+    /// Seconds of this process.
+    pub seconds: f64,
+    /// Tokens that were learned from in a second.
+    pub tokens_per_second: f64,
+}
+
+/// Fine-tunes a model; what `watch` sees is for people. If it ends the run a checkpoint is written,
+/// and the same request goes on from there.
+///
+/// # Errors
+/// If the request cannot be, files are damaged, or a step fails: checkpoints stay.
+pub fn finetune(
+    request: &Request,
+    watch: &mut dyn FnMut(Event<'_>, u64) -> ControlFlow<()>,
+) -> Result<Finetuned> {
+    request.check()?;
+    let start = Instant::now();
+    let store = Store::open(&request.output)?;
+    let Base { subject, weights, parameters, dropouts } = Base::open(request)?;
+    base::check_decoder(&subject.file, &request.model)?;
+    let data = Data::read(request, &subject.file)?;
+    let size = Size::of(&subject.model.graph, &parameters);
+    let order = Order::new(request.seed, data.learned.examples.len(), request.batch);
+    let steps = request.steps.unwrap_or_else(|| order.steps(request.epochs));
+    let learning_rate = request.rate(size.all);
+    let step_options = step_options(request, &subject.file, steps, learning_rate);
+    let graph = subject.model.graph.clone();
+    let mut trainer =
+        Trainer::new(graph, weights, parameters, step_options).with_dropouts(dropouts);
+    if let Some(path) = &request.teacher {
+        trainer = trainer.with_teacher(base::teacher(path)?)?;
+    }
+    let options = run_options(request, steps, identity(request, &subject, &data.sha256)?);
+    let first_validation = data.first_loss(&trainer, request.part_tokens)?;
+    let resumed = store.checkpoints()?.pop().map_or(0, |saved| saved.step);
+    let mut record = Record::new(Metrics::open(&request.output, resumed)?);
+    let mut told = |event: Event<'_>| match record.take(event) {
+        ControlFlow::Break(()) => ControlFlow::Break(()),
+        ControlFlow::Continue(()) => watch(event, steps),
+    };
+    let learned = &data.learned.examples;
+    let outcome = fit(&mut trainer, learned, &data.validation, &options, Some(&store), &mut told)?;
+    record.failed.map_or(Ok(()), Err)?;
+    if outcome.stopped == Stopped::Asked {
+        return Err(Error::Interrupted);
+    }
+    let result = output::write(request, &subject, trainer.parameters())?;
+    let lines = record.metrics.lines();
+    let losses = || lines.iter().filter_map(|line| line.loss);
+    let done = Finetuned {
+        result,
+        examples: learned.len(),
+        validation: data.validation.len(),
+        bad_lines: data.bad_lines,
+        truncated: data.learned.truncated,
+        empty: data.learned.empty,
+        weights: size.all,
+        trainable: size.learning,
+        steps: outcome.steps,
+        planned_steps: steps,
+        epochs: order.epochs(outcome.steps),
+        learning_rate,
+        first_loss: losses().next(),
+        last_loss: losses().last(),
+        first_validation,
+        best: outcome.best,
+        stopped: if outcome.stopped == Stopped::Early { "early" } else { "all steps taken" },
+        seconds: start.elapsed().as_secs_f64(),
+        tokens_per_second: record.tokens as f64 / record.seconds.max(1e-9),
+    };
+    chart::draw(&request.output.join("loss.png"), lines)?;
+    let text = card(request, &done, &data.sha256);
+    write_atomically(&request.output.join("TRAINING.md"), |out| out.write_all(text.as_bytes()))?;
+    Ok(done)
+}
+
+/// Numbers of a model.
+struct Size {
+    all: usize,
+    learning: usize,
+}
+
+impl Size {
+    fn of(graph: &Graph, parameters: &[Parameter]) -> Self {
+        let all = graph.weights.iter().map(|info| info.shape.iter().product::<usize>()).sum();
+        Self { all, learning: parameters.iter().map(|one| one.variable.elem_count()).sum() }
+    }
+}
+
+/// What is kept of a run while it goes on.
+struct Record {
+    metrics: Metrics,
+    tokens: usize,
+    seconds: f64,
+    failed: Option<Error>,
+}
+
+impl Record {
+    fn new(metrics: Metrics) -> Self {
+        Self { metrics, tokens: 0, seconds: 0.0, failed: None }
+    }
+
+    /// Ends the run where it cannot be recorded.
+    fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        if let Event::Step { report, seconds, .. } = event {
+            self.tokens += report.tokens;
+            self.seconds += seconds;
+        }
+        match line(event).map(|line| self.metrics.add(line)) {
+            Some(Err(error)) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+            Some(Ok(())) | None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// What an event adds to the metrics.
+fn line(event: Event<'_>) -> Option<Line> {
+    match event {
+        Event::Step { report, epochs, seconds } => Some(Line {
+            loss: Some(report.loss),
+            gradient_norm: Some(report.gradient_norm),
+            learning_rate: Some(report.learning_rate),
+            epoch: Some(epochs),
+            tokens_per_second: Some(report.tokens as f64 / seconds.max(1e-9)),
+            ..Line::of(report.step)
+        }),
+        Event::Evaluated { step, loss, .. } => {
+            Some(Line { validation_loss: Some(loss), ..Line::of(step) })
+        }
+        Event::Saved { .. } | Event::Resumed { .. } => None,
+    }
+}
+
+/// What is learned, and what is validated with.
+struct Data {
+    learned: Encoded,
+    validation: Vec<Example>,
+    bad_lines: usize,
+    sha256: String,
+}
+
+impl Data {
+    fn read(request: &Request, file: &ModelFile) -> Result<Self> {
+        let encoding = Encoding::of(file, context(request, file), request.truncate)?;
+        let pool = Pool::open(&request.data, request.strictness)?;
+        let mut learned = encode(&pool, &encoding)?;
+        let mut sha256 = sha256(&request.data)?;
+        let validation = match &request.validation {
+            Some(path) => {
+                sha256 = format!("{sha256} and {}", self::sha256(path)?);
+                encode(&Pool::open(path, request.strictness)?, &encoding)?.examples
+            }
+            None => split(&mut learned.examples, request.validation_share, request.seed),
+        };
+        Ok(Self { learned, validation, bad_lines: pool.bad.len(), sha256 })
+    }
+
+    /// The validation loss before anything is learned.
+    fn first_loss(&self, trainer: &Trainer, part_tokens: usize) -> Result<Option<f64>> {
+        match self.validation.is_empty() {
+            true => Ok(None),
+            false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
+        }
+    }
+}
+
+/// Takes a share of the examples out, at random.
+fn split(examples: &mut Vec<Example>, share: f64, seed: u64) -> Vec<Example> {
+    let count = (share * examples.len() as f64).round() as usize;
+    if count == 0 {
+        return Vec::new();
+    }
+    Random::of(seed, &[SPLIT]).shuffle(examples);
+    examples.split_off(examples.len() - count)
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer).map_err(|source| Error::io(path, source))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Tokens that a record may have.
+fn context(request: &Request, file: &ModelFile) -> usize {
+    let trained = match file.model.graph.input {
+        GraphInput::Tokens { context, .. } => context,
+        GraphInput::Pixels { .. } | GraphInput::Signal { .. } => 1,
+    };
+    request.context.unwrap_or(trained).min(trained)
+}
+
+fn step_options(request: &Request, file: &ModelFile, steps: u64, peak: f64) -> StepOptions {
+    let warmup = (request.warmup * steps as f64).ceil() as u64;
+    let (temperature, share) = (request.temperature, request.teacher_share);
+    let objective = match &request.teacher {
+        Some(_) => Objective::Distillation { temperature, share },
+        None => Objective::CrossEntropy,
+    };
+    StepOptions {
+        objective,
+        schedule: Schedule { peak, warmup, steps, decay: request.decay },
+        optimizer: request.optimizer,
+        clip: request.clip,
+        context: context(request, file),
+    }
+}
+
+fn run_options(request: &Request, steps: u64, identity: String) -> RunOptions {
+    RunOptions {
+        steps,
+        batch: request.batch,
+        part_tokens: request.part_tokens,
+        evaluate_every: request.evaluate_every.or(Some((steps / 10).max(1))),
+        save_every: request.save_every,
+        patience: request.patience,
+        average: request.average,
+        seed: request.seed,
+        identity,
+    }
+}
+
+/// What a checkpoint belongs to: settings, data, model. Where the result goes changes nothing.
+fn identity(request: &Request, subject: &Subject, data: &str) -> Result<String> {
+    let request = Request { output: PathBuf::new(), ..request.clone() };
+    let settings = serde_json::to_string(&request)
+        .map_err(|error| Error::Request(format!("settings: {error}")))?;
+    let model = subject.model.fingerprint()?;
+    let hash = Sha256::digest(format!("{settings} {data} {model:016x}").as_bytes());
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}

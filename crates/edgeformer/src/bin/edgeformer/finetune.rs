@@ -1,0 +1,146 @@
+//! `edgeformer finetune`.
+
+use std::ops::ControlFlow;
+
+use edgeformer_train::data::Strictness;
+use edgeformer_train::finetune::{Finetuned, LoraOptions, Method, Request, Targets, finetune};
+use edgeformer_train::{AdamWOptions, Decay, Event};
+
+use crate::args::{Finetune, MethodArg, ScheduleArg};
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::{self, Answering};
+use crate::output;
+use crate::progress::Working;
+
+pub fn run(command: &Finetune) -> Outcome {
+    interrupt::install()
+        .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
+    let answering = Answering::start();
+    let working = Working::steps("opening the model", 0, command.quiet);
+    let mut watch = |event: Event<'_>, steps: u64| {
+        if let Event::Step { report, .. } = event {
+            working.reach(report.step, steps);
+        }
+        if let Some(line) = told_of(event) {
+            working.tell(line);
+        }
+        match answering.stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let done = finetune(&request(command), &mut watch).map_err(|error| match error {
+        edgeformer_train::Error::Interrupted => Failure::Engine(edgeformer::Error::Stopped),
+        error => error.into(),
+    })?;
+    drop(working);
+    if command.json {
+        return output::show_json(&done);
+    }
+    Ok(output::show(&told(&done))?)
+}
+
+fn request(command: &Finetune) -> Request {
+    let Finetune { learning, run, .. } = command;
+    let lora = LoraOptions {
+        rank: learning.lora_r,
+        alpha: learning.lora_alpha,
+        dropout: learning.lora_dropout,
+        targets: match learning.target_modules.as_slice() {
+            [all] if all == "all-linear" => Targets::AllLinear,
+            names => Targets::Named(names.to_vec()),
+        },
+    };
+    let method = match learning.method {
+        MethodArg::Lora => Method::Lora(lora),
+        MethodArg::Full => Method::Full,
+        MethodArg::LastBlocks => Method::LastBlocks(learning.last_blocks),
+        MethodArg::Head => Method::Head,
+    };
+    let (model, data, output) =
+        (command.model.clone(), command.data.clone(), command.output.clone());
+    Request {
+        validation: command.validation.clone(),
+        validation_share: command.validation_split,
+        strictness: if command.strict { Strictness::Strict } else { Strictness::Skip },
+        base_format: learning.base_type,
+        teacher: learning.teacher.clone(),
+        temperature: learning.temperature,
+        teacher_share: learning.teacher_share,
+        epochs: run.epochs,
+        steps: run.max_steps,
+        batch: run.batch_size,
+        part_tokens: run.micro_batch_tokens,
+        context: run.ctx_size,
+        truncate: run.truncate,
+        learning_rate: run.learning_rate,
+        decay: match run.schedule {
+            ScheduleArg::Cosine => Decay::Cosine,
+            ScheduleArg::Linear => Decay::Linear,
+            ScheduleArg::Constant => Decay::Constant,
+        },
+        warmup: run.warmup_ratio,
+        optimizer: AdamWOptions {
+            weight_decay: run.weight_decay,
+            eight_bit: run.optim_8bit,
+            ..AdamWOptions::default()
+        },
+        clip: Some(run.max_grad_norm).filter(|&norm| norm > 0.0),
+        average: run.ema,
+        evaluate_every: run.eval_steps,
+        patience: run.patience,
+        save_every: Some(run.save_steps),
+        seed: run.seed,
+        hardware: hardware(),
+        ..Request::new(model, data, output, method)
+    }
+}
+
+/// What is said of an event while the run goes on.
+fn told_of(event: Event<'_>) -> Option<String> {
+    match event {
+        Event::Step { report, epochs, seconds } => Some(format!(
+            "epoch {epochs:.2}, loss {:.4}, {:.0} tokens/s",
+            report.loss,
+            report.tokens as f64 / seconds.max(1e-9)
+        )),
+        Event::Evaluated { step, loss, best } => {
+            let best = if best { ", the best so far" } else { "" };
+            Some(format!("step {step}: validation loss {loss:.4}{best}"))
+        }
+        Event::Saved { .. } => None,
+        Event::Resumed { step } => Some(format!("going on from step {step}")),
+    }
+}
+
+fn told(done: &Finetuned) -> String {
+    let share = 100.0 * done.trainable as f64 / done.weights as f64;
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    let best = match done.best {
+        Some((step, loss)) => format!("{loss:.4} at step {step}"),
+        None => "-".into(),
+    };
+    format!(
+        "{}\n  {} weights of {} learned ({share:.2} %), {} steps, {:.2} epochs, {:.1} s\n  \
+         loss {} -> {}, validation {} -> {best}\n  {} records learned, {} to validate, {} bad lines, {} cut\n",
+        done.result.display(),
+        done.trainable,
+        done.weights,
+        done.steps,
+        done.epochs,
+        done.seconds,
+        number(done.first_loss),
+        number(done.last_loss),
+        number(done.first_validation),
+        done.examples,
+        done.validation,
+        done.bad_lines,
+        done.truncated,
+    )
+}
+
+/// The processor, for the card.
+fn hardware() -> String {
+    let cores = edgeformer::available_cores();
+    format!("{} {}, {cores} cores", std::env::consts::ARCH, std::env::consts::OS)
+}
