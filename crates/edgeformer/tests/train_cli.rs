@@ -58,6 +58,7 @@ fn reasons(lines: &[Value]) -> Vec<(u64, Option<&str>)> {
 #[test]
 fn help_texts_are_complete() {
     insta::assert_snapshot!("help_curate", stdout(&["curate", "--help"]));
+    insta::assert_snapshot!("help_finetune", stdout(&["finetune", "--help"]));
 }
 
 #[test]

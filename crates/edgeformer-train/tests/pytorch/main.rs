@@ -7,6 +7,7 @@ use std::path::Path;
 
 use edgeformer_conformance::shared;
 use edgeformer_core::Tensor;
+use edgeformer_models::adapter::{AdapterFile, PeftOptions, write_peft};
 use edgeformer_models::checkpoint::{Checkpoint, OutType};
 use edgeformer_models::safetensors::Safetensors;
 use edgeformer_train::{Learning, Target, with_learned};
@@ -42,6 +43,39 @@ fn a_vision_transformer_learns_as_pytorchs() {
     assert!(batches.iter().flatten().all(|one| matches!(one.target, Target::Class(_))));
     run.repeat(&mut trainer, &batches);
     compare(&base, &fixture, &trainer, newer_vit_name);
+}
+
+#[test]
+fn an_adapter_learns_as_pefts() {
+    let (Some(fixture), Some(base)) =
+        (shared("fixtures/train/lora"), shared("fixtures/hf/llama-gqa"))
+    else {
+        return;
+    };
+    let run = Run::read(&fixture);
+    let file = edgeformer_models::open(&base).unwrap();
+    let initial = AdapterFile::open(&fixture.join("initial")).unwrap().for_model(&file).unwrap();
+    let model = file.model.with_adapter(&initial).unwrap();
+    let names =
+        initial.pairs.keys().flat_map(|name| ["a", "b"].map(|m| format!("{name}.lora_{m}")));
+    let mut trainer = run.trainer_of(&model, &Learning::Named(names.collect()));
+    run.repeat(&mut trainer, &run::tokens(&fixture));
+
+    let mut learned = initial;
+    for (weight, pair) in &mut learned.pairs {
+        let matrix = |which| run::learned(&trainer, &format!("{weight}.lora_{which}"));
+        (pair.a, pair.b) = (matrix("a"), matrix("b"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("adapter");
+    write_peft(&learned, &file, &written, &PeftOptions::default()).unwrap();
+    let ours = Safetensors::open(&written.join("adapter_model.safetensors")).unwrap();
+    let theirs = Safetensors::open(&fixture.join("final/adapter_model.safetensors")).unwrap();
+    assert!(ours.names().eq(theirs.names()));
+    for name in theirs.names() {
+        let apart = distance(&ours.tensor(name).unwrap(), &theirs.tensor(name).unwrap());
+        assert!(apart < WEIGHTS, "{name} is {apart} away from PyTorch's");
+    }
 }
 
 /// What transformers 5 calls a weight of a ViT.

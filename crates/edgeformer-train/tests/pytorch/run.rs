@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use edgeformer_backend_candle::DeviceWeights;
+use edgeformer_core::{Model, Tensor};
 use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::safetensors::Safetensors;
 use edgeformer_models::{OpenOptions, open_with};
@@ -58,7 +59,12 @@ impl Run {
         let file = folder.path().join("base.gguf");
         Checkpoint::open(base).unwrap().write_gguf(&file).unwrap();
         let model = open_with(&file, &OpenOptions { tokenizer: false }).unwrap().model;
-        let mut weights = DeviceWeights::load(&model, &Device::Cpu).unwrap();
+        self.trainer_of(&model, learning)
+    }
+
+    /// A model that is ready to learn.
+    pub fn trainer_of(&self, model: &Model, learning: &Learning) -> Trainer {
+        let mut weights = DeviceWeights::load(model, &Device::Cpu).unwrap();
         let parameters = make_parameters(&model.graph, &mut weights, learning).unwrap();
         Trainer::new(model.graph.clone(), weights, parameters, self.options)
     }
@@ -75,6 +81,13 @@ impl Run {
             );
         }
     }
+}
+
+/// What a weight has become.
+pub fn learned(trainer: &Trainer, name: &str) -> Tensor {
+    let parameter = trainer.parameters().iter().find(|one| one.name == name).unwrap();
+    let values = parameter.variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    Tensor::from_f32(parameter.variable.dims(), &values).unwrap()
 }
 
 /// Batches of texts. A label stands where its token stands: the row before is to foretell it.

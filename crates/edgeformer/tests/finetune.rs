@@ -1,0 +1,195 @@
+//! The built binary lets a real model learn:
+//!
+//! ```text
+//! cargo test -p edgeformer --features train --test finetune
+//! ```
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+use edgeformer_conformance::shared;
+use serde_json::{Value, json};
+use support::{edgeformer, refusal, run, stdout};
+
+/// A model of 260,000 weights that tells stories.
+fn model() -> Option<PathBuf> {
+    shared("models/stories260k/stories260k-f32.gguf")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Records of another kind than the model knows.
+fn records(folder: &Path, count: usize) -> PathBuf {
+    let names = ["Ann", "Ben", "Cid", "Dot", "Eve"];
+    let line = |index: usize| {
+        let (a, b) = (names[index % 5], names[index / 5 % 5]);
+        json!({
+            "prompt": format!("Who came, {a} or {b}?"),
+            "completion": format!(" {b} came, and {a} did not come at all."),
+        })
+        .to_string()
+    };
+    let path = folder.join("records.jsonl");
+    fs::write(&path, (0..count).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    path
+}
+
+fn arguments<'a>(model: &'a Path, data: &'a Path, to: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let paths = ["--model", text(model), "--data", text(data), "--output", text(to)];
+    [&["finetune"], &paths[..], &["--quiet", "--batch-size", "4"], more].concat()
+}
+
+#[test]
+fn an_adapter_is_learned_and_every_backend_tells_what_it_has_learned() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, to) = (records(folder.path(), 50), folder.path().join("run"));
+    let more = ["--lora-r", "8", "--max-steps", "60", "--learning-rate", "1e-2", "--json"];
+    let done: Value = serde_json::from_str(&stdout(&arguments(&model, &data, &to, &more))).unwrap();
+    let number = |name: &str| done[name].as_f64().unwrap();
+    assert!(done["best"][1].as_f64().unwrap() < 0.5 * number("first_validation"), "{done}");
+    assert!(number("trainable") < 0.2 * number("weights"), "{done}");
+    for file in ["metrics.jsonl", "loss.png", "TRAINING.md", "adapter/adapter_config.json"] {
+        assert!(to.join(file).is_file(), "{file}");
+    }
+    let card = fs::read_to_string(to.join("TRAINING.md")).unwrap();
+    assert!(card.contains("| steps | 60 of 60") && card.contains("SHA-256"), "{card}");
+
+    let (adapter, prompt) = (to.join("adapter"), "Who came, Ann or Ben?");
+    let common = ["--model", text(&model), "--temp", "0", "-n", "16", "--quiet", prompt];
+    let before = stdout(&[&["generate"], &common[..]].concat());
+    let with = ["generate", "--adapter", text(&adapter), "--backend"];
+    let cpu = stdout(&[&with[..], &["cpu"], &common].concat());
+    assert!(cpu.contains("came, and") && !before.contains("came, and"), "{before} {cpu}");
+    assert_eq!(stdout(&[&with[..], &["candle"], &common].concat()), cpu);
+    #[cfg(feature = "onnx")]
+    if run(&["devices", "--backend", "onnx"]).status.success() {
+        assert_eq!(stdout(&[&with[..], &["onnx"], &common].concat()), cpu);
+    }
+}
+
+#[test]
+fn every_way_of_learning_lowers_the_loss_and_writes_what_runs() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = records(folder.path(), 40);
+    let ways: [(&str, &[&str]); 5] = [
+        ("full", &["--method", "full", "--ema", "0.8"]),
+        ("blocks", &["--method", "last-blocks", "--last-blocks", "2", "--optim-8bit"]),
+        ("head", &["--method", "head", "--learning-rate", "1e-2", "--schedule", "linear"]),
+        ("qlora", &["--base-type", "q8_0", "--learning-rate", "1e-2", "--lora-dropout", "0.05"]),
+        (
+            "teacher",
+            &[
+                "--teacher",
+                text(&model),
+                "--target-modules",
+                "q_proj,v_proj",
+                "--lora-r",
+                "4",
+                "--learning-rate",
+                "1e-2",
+            ],
+        ),
+    ];
+    for (name, way) in ways {
+        let to = folder.path().join(name);
+        let more = [way, &["--max-steps", "30", "--json"]].concat();
+        let done = stdout(&arguments(&model, &data, &to, &more));
+        let done: Value = serde_json::from_str(&done).unwrap();
+        let best = done["best"][1].as_f64().unwrap();
+        let first = done["first_validation"].as_f64().unwrap();
+        assert!(best < 0.95 * first, "{name}: {best} is not below {first}");
+        let result = done["result"].as_str().unwrap();
+        let with: &[&str] = match result.ends_with(".gguf") {
+            true => &["--model", result],
+            false => &["--model", text(&model), "--adapter", result],
+        };
+        let answer = stdout(&[&["generate", "--quiet", "-n", "4", "Who came?"], with].concat());
+        assert!(!answer.is_empty(), "{name}");
+    }
+}
+
+/// What a run leaves that does not depend on when and how often it ran.
+fn bits(to: &Path) -> Vec<u8> {
+    fs::read(to.join("adapter/adapter_model.safetensors")).unwrap()
+}
+
+/// Killed at any moment, a run goes on to the same bits.
+#[test]
+fn a_killed_run_ends_in_the_bits_of_one_that_never_was() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = records(folder.path(), 50);
+    let more = ["--max-steps", "200", "--save-steps", "7", "--lora-dropout", "0.1"];
+    let unbroken = folder.path().join("unbroken");
+    stdout(&arguments(&model, &data, &unbroken, &more));
+    let broken = folder.path().join("broken");
+    let mut kills = 0;
+    // No two kills are as far from each other.
+    for wait in (0..60).map(|turn| Duration::from_millis(150 + turn * 37 % 331)) {
+        let mut child = edgeformer(&arguments(&model, &data, &broken, &more));
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(wait);
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        if kills == 20 {
+            break;
+        }
+    }
+    stdout(&arguments(&model, &data, &broken, &more));
+    assert!(kills > 2, "{kills} kills");
+    assert_eq!(bits(&broken), bits(&unbroken));
+    let steps = |to: &Path| -> Vec<u64> {
+        let lines = fs::read_to_string(to.join("metrics.jsonl")).unwrap();
+        let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64();
+        lines.lines().filter_map(step).collect()
+    };
+    assert_eq!(steps(&broken), steps(&unbroken));
+}
+
+#[test]
+fn what_cannot_be_learned_is_told_and_nothing_is_lost() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, to) = (records(folder.path(), 10), folder.path().join("run"));
+    let refused = |data: &Path, more: &[&str]| {
+        let more = [&["--max-steps", "2"], more].concat();
+        refusal(&arguments(&model, data, &to, &more), 1).replace(text(folder.path()), "[folder]")
+    };
+    let long = folder.path().join("long.jsonl");
+    fs::write(&long, json!({ "text": "a b c ".repeat(900) }).to_string()).unwrap();
+    let error = refused(&long, &[]);
+    assert!(
+        error.contains("[folder]/long.jsonl:1: has ") && error.contains("--truncate"),
+        "{error}"
+    );
+    fs::write(&long, "{\"text\": \"a b\"}\n{\"text\": ").unwrap();
+    let error = refused(&long, &["--strict"]);
+    assert!(error.contains("long.jsonl:2: "), "{error}");
+    let error = refused(&data, &["--target-modules", "w_proj"]);
+    assert!(error.contains("attn_q") && error.contains("all-linear"), "{error}");
+    let error = refused(&data, &["--method", "last-blocks", "--last-blocks", "99"]);
+    assert!(error.contains("the model has 5"), "{error}");
+    let error =
+        refused(&data, &["--learning-rate", "1e30", "--max-steps", "30", "--warmup-ratio", "0"]);
+    assert!(error.contains("lower the learning rate"), "{error}");
+
+    stdout(&arguments(&model, &data, &to, &["--max-steps", "2"]));
+    let before = bits(&to);
+    let error = refused(&data, &["--seed", "5"]);
+    assert!(error.contains("with other settings, data or model"), "{error}");
+    assert_eq!(bits(&to), before);
+}
