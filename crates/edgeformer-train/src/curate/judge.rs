@@ -30,6 +30,9 @@ pub trait Judge {
     /// # Errors
     /// If the prompt does not fit the context, or the model fails.
     fn sample(&mut self, prompt: &str, count: usize, seed: u64) -> Result<Vec<String>>;
+
+    /// Gives memory back: nothing is asked for a while.
+    fn rest(&mut self) {}
 }
 
 /// A model that says what texts are about.

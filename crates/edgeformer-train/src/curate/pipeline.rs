@@ -181,6 +181,7 @@ impl Run<'_, '_> {
                 solve(&mut run.ledger, solved, options.seed, judge, run.watch)
             })?;
         }
+        judge.rest();
         Ok(())
     }
 

@@ -91,7 +91,8 @@ impl ModelJudge {
     /// The tokens of a text, the one that begins texts in front. Marks are read where there is a
     /// template that writes them.
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let tokenizer = self.file.tokenizer.as_ref().expect("it was there when the file was opened");
+        let tokenizer =
+            self.file.tokenizer.as_ref().expect("it was there when the file was opened");
         let marks = self.file.chat_template.is_some();
         let body = tokenizer.encode(text, AddSpecial::Never, marks)?;
         let vocabulary = self.file.model.graph.vocabulary();
@@ -186,6 +187,10 @@ impl Judge for ModelJudge {
     ) -> edgeformer_train::Result<Vec<String>> {
         self.answers(prompt, count, seed).map_err(judge_error("sampling answers"))
     }
+
+    fn rest(&mut self) {
+        self.loaded = Loaded::Nothing;
+    }
 }
 
 /// How a model is run to be asked: keys and values in f32, so that the model is measured and not
@@ -234,7 +239,8 @@ mod tests {
         let given = judge.encode(&prompt).unwrap();
         let first = tokens.iter().zip(&given).take_while(|(a, b)| a == b).count();
         let options = judging(&EngineOptions::default());
-        let all = Engine::open(&ModelSource::Embedded, &options).unwrap().evaluate(&tokens).unwrap();
+        let all =
+            Engine::open(&ModelSource::Embedded, &options).unwrap().evaluate(&tokens).unwrap();
         let nll = |at: usize| {
             -LogSoftmax::of(all.rows().row(at - 1)).unwrap().of_token(tokens[at]).unwrap()
         };
