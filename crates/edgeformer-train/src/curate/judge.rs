@@ -43,6 +43,12 @@ pub trait Embedder {
     /// # Errors
     /// If the model fails.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>>;
+
+    /// Whether all vectors lean one way, as those of models do that were not trained to compare
+    /// texts: then the mean is taken off before they are compared.
+    fn leans(&self) -> bool {
+        false
+    }
 }
 
 /// The models that a curation may ask.

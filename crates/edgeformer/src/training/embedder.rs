@@ -147,6 +147,10 @@ impl Embedder for ModelEmbedder {
     fn embed(&mut self, text: &str) -> edgeformer_train::Result<Vec<f32>> {
         self.vector(text).map_err(judge_error("embedding a text"))
     }
+
+    fn leans(&self) -> bool {
+        matches!(self.loaded, Some(Loaded::Decoder(_)))
+    }
 }
 
 #[cfg(test)]
