@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use edgeformer_conformance::shared;
 use serde_json::{Value, json};
-use support::{edgeformer, refusal, run, stdout};
+use support::{edgeformer, encoder, refusal, run, stdout};
 use tempfile::TempDir;
 
 /// Eight lines: four that are good, one that is broken, one twice, one empty, one evaluated.
@@ -139,8 +139,6 @@ fn samples_are_checked() {
 fn records_that_resemble_each_other_are_kept_once() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, output) = (pool(&folder), folder.path().join("kept.jsonl"));
-    let model = shared("fixtures/hf/bert");
-    let encoder = model.as_deref().map(text);
     for select in ["k-center", "facility-location"] {
         let more = ["--select", select, "--keep", "2", "--max-similarity", "1", "--force"];
         stdout(&arguments(&pool, &output, &more));
@@ -151,11 +149,25 @@ fn records_that_resemble_each_other_are_kept_once() {
     stdout(&arguments(&pool, &output, &more));
     let told = report(&folder, "kept");
     assert!(told.iter().any(|line| line["reason"] == "too_similar"), "{told:?}");
-    // The fixture has no tokenizer to read records with: told before anything is written.
-    let Some(encoder) = encoder else { return };
-    let more = ["--select", "k-center", "--embedding-model", encoder, "--force"];
-    let found = run(&arguments(&pool, &output, &more));
-    assert!(found.status.success() || String::from_utf8_lossy(&found.stderr).contains("tokenizer"));
+}
+
+#[test]
+fn encoders_say_what_records_are_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, output) = (pool(&folder), folder.path().join("kept.jsonl"));
+    let Some(bare) = shared("fixtures/hf/bert") else { return };
+    let with = |model: &Path| {
+        let more = ["--select", "k-center", "--embedding-model", text(model), "--keep", "2"];
+        run(&arguments(&pool, &output, &more))
+    };
+    let refused = with(&bare);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no tokenizer"));
+    assert!(!output.exists());
+    let Some(encoder) = encoder(folder.path()) else { return };
+    let found = with(&encoder);
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    assert!(fs::read_to_string(&output).unwrap().lines().count() <= 2);
 }
 
 #[test]

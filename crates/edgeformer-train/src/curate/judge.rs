@@ -30,6 +30,9 @@ pub trait Judge {
     /// # Errors
     /// If the prompt does not fit the context, or the model fails.
     fn sample(&mut self, prompt: &str, count: usize, seed: u64) -> Result<Vec<String>>;
+
+    /// Gives memory back: nothing is asked for a while.
+    fn rest(&mut self) {}
 }
 
 /// A model that says what texts are about.
@@ -40,6 +43,12 @@ pub trait Embedder {
     /// # Errors
     /// If the model fails.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>>;
+
+    /// Whether all vectors lean one way, as those of models do that were not trained to compare
+    /// texts: then the mean is taken off before they are compared.
+    fn leans(&self) -> bool {
+        false
+    }
 }
 
 /// The models that a curation may ask.

@@ -181,6 +181,7 @@ impl Run<'_, '_> {
                 solve(&mut run.ledger, solved, options.seed, judge, run.watch)
             })?;
         }
+        judge.rest();
         Ok(())
     }
 
@@ -266,7 +267,11 @@ impl Run<'_, '_> {
         let mut vectors = Vec::with_capacity(candidates.len());
         for (done, entry) in self.entries(candidates).into_iter().enumerate() {
             self.watch.step("embedding", done, candidates.len())?;
-            vectors.push(normalised(embedder.embed(&entry.record.whole())?));
+            vectors.push(embedder.embed(&entry.record.whole())?);
+        }
+        vectors.iter_mut().for_each(|vector| normalise(vector));
+        if embedder.leans() {
+            centre(&mut vectors);
         }
         Ok(vectors)
     }
@@ -292,12 +297,45 @@ impl Run<'_, '_> {
     }
 }
 
-/// Scaled to unit length; a zero vector stays, and what is no number counts as nothing.
-fn normalised(mut vector: Vec<f32>) -> Vec<f32> {
+/// Scales to unit length; a zero vector stays, and what is no number counts as nothing.
+fn normalise(vector: &mut [f32]) {
     vector.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
     }
-    vector
+}
+
+/// Takes the mean off vectors of unit length and scales what is left (Mu and Viswanath 2018,
+/// "All-but-the-Top", its first step).
+fn centre(vectors: &mut [Vec<f32>]) {
+    let width = vectors.first().map_or(0, Vec::len);
+    let mut mean = vec![0.0f64; width];
+    for vector in &*vectors {
+        mean.iter_mut().zip(vector).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    mean.iter_mut().for_each(|sum| *sum /= vectors.len() as f64);
+    for vector in vectors {
+        let values = vector.iter_mut().zip(&mean);
+        values.for_each(|(value, mean)| *value = (f64::from(*value) - mean) as f32);
+        normalise(vector);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_that_lean_are_set_upright() {
+        let mut vectors = vec![vec![10.0, 1.0], vec![10.0, -1.0]];
+        vectors.iter_mut().for_each(|vector| normalise(vector));
+        centre(&mut vectors);
+        let cosine: f32 = vectors[0].iter().zip(&vectors[1]).map(|(a, b)| a * b).sum();
+        assert!((cosine + 1.0).abs() < 1e-6, "{vectors:?}");
+        let mut odd = vec![f32::NAN, 3.0, 4.0];
+        normalise(&mut odd);
+        assert_eq!(odd, [0.0, 0.6, 0.8]);
+        centre(&mut []);
+    }
 }

@@ -212,6 +212,31 @@ mod tests {
         assert!(found[0].0.contains("<|assistant|>a<|end|>"), "{}", found[0].0);
     }
 
+    /// Templates of thirteen families, as their models have them.
+    #[test]
+    fn answers_are_found_in_what_real_templates_write() {
+        let folder =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../edgeformer-models/tests/data/templates");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let source = std::fs::read_to_string(&path).unwrap();
+            let template = ChatTemplate::new(&source, "<s>", "</s>").unwrap();
+            let record = parse(&TURNS.replace("<think>t</think>a", "first one")).unwrap().record;
+            let segments = record.segments(Some(&template)).unwrap();
+            let learned: Vec<&Segment> = segments.iter().filter(|segment| segment.learn).collect();
+            let last = learned.last().unwrap();
+            assert!(last.text.contains('b'), "{}: {segments:?}", path.display());
+            assert!(!last.text.contains('v'), "{}: {segments:?}", path.display());
+            let Record::Chat { prompt, completion } = &record else { panic!("no conversation") };
+            let all = [&prompt[..], completion].concat();
+            let full = Template::render(&template, &all, false).unwrap();
+            assert_eq!(joined(&segments), full, "{}", path.display());
+            count += 1;
+        }
+        assert!(count > 10);
+    }
+
     #[test]
     fn conversations_need_a_template() {
         let told = parse(TURNS).unwrap().record.segments(None).unwrap_err().to_string();

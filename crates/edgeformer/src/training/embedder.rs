@@ -9,12 +9,17 @@ use super::judge_error;
 use crate::evaluate::{Activations, Reader, Subject};
 use crate::{Engine, EngineOptions, Error, ModelSource, Pooling, Result};
 
-/// A model that says what texts are about.
-pub struct ModelEmbedder(Kind);
+/// A model that says what texts are about. It is loaded when it is first asked.
+pub struct ModelEmbedder {
+    source: ModelSource,
+    options: EngineOptions,
+    pooling: Option<Pooling>,
+    loaded: Option<Loaded>,
+}
 
-enum Kind {
+enum Loaded {
     /// A text encoder, as `edgeformer embed` asks it.
-    Encoder { engine: Engine, pooling: Option<Pooling> },
+    Encoder(Engine),
     /// A model that continues text: the mean of the states that its output matrix reads.
     Decoder(Box<Decoder>),
 }
@@ -33,41 +38,61 @@ struct States {
 }
 
 impl ModelEmbedder {
-    /// Opens a text encoder, or a model that continues text.
+    /// Looks at the files of a text encoder, or of a model that continues text.
     ///
     /// # Errors
-    /// If the files are damaged, the model reads no text, or no backend runs it.
+    /// If they are damaged, or the model reads no text.
     pub fn open(
         source: &ModelSource,
         options: &EngineOptions,
         pooling: Option<Pooling>,
     ) -> Result<Self> {
-        let file = source.open_file(&OpenOptions { tokenizer: false })?;
-        if !file.model.graph.is_decoder() {
-            let engine = Engine::open(source, options)?;
-            // An image model says so at once rather than behind other stages.
-            engine.embed("a text", pooling)?;
-            return Ok(Self(Kind::Encoder { engine, pooling }));
-        }
-        Ok(Self(Kind::Decoder(Box::new(Decoder::open(source, options)?))))
+        let file = source.open_file(&OpenOptions { tokenizer: true })?;
+        let family = &file.model.graph.name;
+        let problem = match file.tokenizer {
+            _ if file.model.graph.vocabulary() == 0 => format!("a {family} model reads no text"),
+            None => "the model has no tokenizer to read records with".into(),
+            Some(_) => {
+                let (source, options) = (source.clone(), options.clone());
+                return Ok(Self { source, options, pooling, loaded: None });
+            }
+        };
+        Err(Error::Request(format!("{source}: {problem}: name another one with --embedding-model")))
     }
 
     fn vector(&mut self, text: &str) -> Result<Vec<f32>> {
-        match &mut self.0 {
-            Kind::Encoder { engine, pooling } => {
-                let (context, tokens) = (engine.context(), engine.tokenize(text)?.len());
-                let mut text = text;
-                // Shortened by its share, and a little more where tokens are uneven.
-                let mut tokens = tokens;
-                while tokens > context && !text.is_empty() {
-                    let share = (text.len() as u128 * context as u128 / tokens as u128) as usize;
-                    text = beginning(text, share.min(text.len() - 1));
-                    tokens = engine.tokenize(text)?.len();
-                }
-                engine.embed(text, *pooling)
-            }
-            Kind::Decoder(decoder) => decoder.vector(text),
+        let loaded = match self.loaded.take() {
+            Some(loaded) => loaded,
+            None => Loaded::open(&self.source, &self.options)?,
+        };
+        match self.loaded.insert(loaded) {
+            Loaded::Encoder(engine) => engine.embed(fitting(engine, text)?, self.pooling),
+            Loaded::Decoder(decoder) => decoder.vector(text),
         }
+    }
+}
+
+impl Loaded {
+    fn open(source: &ModelSource, options: &EngineOptions) -> Result<Self> {
+        let file = source.open_file(&OpenOptions { tokenizer: false })?;
+        match file.model.graph.is_decoder() {
+            true => Ok(Self::Decoder(Box::new(Decoder::open(source, options)?))),
+            false => Ok(Self::Encoder(Engine::open(source, options)?)),
+        }
+    }
+}
+
+/// As much of a text, from its beginning, as an encoder reads: shortened by its share, and again
+/// where tokens are uneven.
+fn fitting<'a>(engine: &Engine, mut text: &'a str) -> Result<&'a str> {
+    let context = engine.context();
+    loop {
+        let tokens = engine.tokenize(text)?.len();
+        if tokens <= context || text.is_empty() {
+            return Ok(text);
+        }
+        let share = (text.len() as u128 * context as u128 / tokens as u128) as usize;
+        text = beginning(text, share.min(text.len() - 1));
     }
 }
 
@@ -121,6 +146,10 @@ fn observer(states: &Arc<Mutex<States>>) -> InputObserver {
 impl Embedder for ModelEmbedder {
     fn embed(&mut self, text: &str) -> edgeformer_train::Result<Vec<f32>> {
         self.vector(text).map_err(judge_error("embedding a text"))
+    }
+
+    fn leans(&self) -> bool {
+        matches!(self.loaded, Some(Loaded::Decoder(_)))
     }
 }
 

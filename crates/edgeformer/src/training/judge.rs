@@ -187,6 +187,10 @@ impl Judge for ModelJudge {
     ) -> edgeformer_train::Result<Vec<String>> {
         self.answers(prompt, count, seed).map_err(judge_error("sampling answers"))
     }
+
+    fn rest(&mut self) {
+        self.loaded = Loaded::Nothing;
+    }
 }
 
 /// How a model is run to be asked: keys and values in f32, so that the model is measured and not

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use edgeformer_conformance::shared;
 use serde_json::Value;
 
-use crate::support::{refusal, stdout};
+use crate::support::{encoder, refusal, stdout};
 use crate::text;
 
 const LINES: &str =
@@ -148,29 +148,6 @@ fn images_are_named_as_their_labels_say() {
     fs::write(&labels, some[0].replace("\"label\":\"", "\"label\":\"no ")).unwrap();
     let told = refusal(&[&["eval"], &all[..], &["--quiet"]].concat(), 1);
     assert!(told.contains(".JPEG: the model has no class \"no "), "{told}");
-}
-
-/// The encoder of the fixtures with a tokenizer of single letters.
-fn encoder(folder: &Path) -> Option<PathBuf> {
-    let bert = shared("fixtures/hf/bert")?;
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(bert.join(file), folder.join(file)).unwrap();
-    }
-    let letters = ('a'..='z').flat_map(|letter| [letter.to_string(), format!("##{letter}")]);
-    let pieces = ["[PAD]".to_owned(), "[UNK]".to_owned()].into_iter().chain(letters);
-    let vocabulary: serde_json::Map<String, Value> =
-        pieces.zip(0..).map(|(piece, id)| (piece, Value::from(id))).collect();
-    let tokenizer = serde_json::json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
-        "normalizer": null, "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "post_processor": null, "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-        "model": {
-            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100, "vocab": vocabulary,
-        },
-    });
-    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-    Some(folder.to_owned())
 }
 
 #[test]

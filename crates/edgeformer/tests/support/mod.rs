@@ -1,7 +1,12 @@
 //! The built binary.
 #![allow(dead_code, reason = "not every file of tests needs all of it")]
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use edgeformer_conformance::shared;
+use serde_json::Value;
 
 /// The emulator that the tests run under, if they do.
 fn emulator() -> Option<String> {
@@ -59,4 +64,27 @@ pub fn refusal(arguments: &[&str], code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     assert!(output.stdout.is_empty(), "{arguments:?}: results of a failed run");
     stderr
+}
+
+/// The encoder of the fixtures with a tokenizer of single letters.
+pub fn encoder(folder: &Path) -> Option<PathBuf> {
+    let bert = shared("fixtures/hf/bert")?;
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(bert.join(file), folder.join(file)).unwrap();
+    }
+    let letters = ('a'..='z').flat_map(|letter| [letter.to_string(), format!("##{letter}")]);
+    let pieces = ["[PAD]".to_owned(), "[UNK]".to_owned()].into_iter().chain(letters);
+    let vocabulary: serde_json::Map<String, Value> =
+        pieces.zip(0..).map(|(piece, id)| (piece, Value::from(id))).collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": null, "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocabulary,
+        },
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    Some(folder.to_owned())
 }

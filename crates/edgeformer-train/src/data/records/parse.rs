@@ -43,29 +43,31 @@ pub fn parse(line: &str) -> Result<Parsed, String> {
 
 fn record(fields: &Map<String, Value>) -> Result<Record, String> {
     let has = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
-    let both = |one, other| match (has(one), has(other)) {
-        (true, false) if !has("text") => Err(format!("has {one:?} and no {other:?}; {FORMS}")),
-        (one, other) => Ok(one && other),
-    };
+    let both = |one, other| has(one) && has(other);
     if has("messages") {
         return conversation(messages(&fields["messages"], "messages")?);
     }
-    if both("prompt", "completion")? {
+    if both("prompt", "completion") {
         return completion(&fields["prompt"], &fields["completion"]);
     }
-    if both("instruction", "output")? {
+    if both("instruction", "output") {
         let input = if has("input") { text(fields, "input")? } else { String::new() };
         let (instruction, output) = (text(fields, "instruction")?, text(fields, "output")?);
         return Ok(Record::Instruction { instruction, input, output });
     }
-    if both("question", "answer")? {
+    if both("question", "answer") {
         let (question, answer) = (text(fields, "question")?, text(fields, "answer")?);
         return Ok(Record::Question { question, answer });
     }
     if has("text") {
         return Ok(Record::Text { text: text(fields, "text")?, label: label(fields)? });
     }
-    Err(format!("none of the fields of a record; {FORMS}"))
+    let halves = [("prompt", "completion"), ("instruction", "output"), ("question", "answer")];
+    Err(match halves.into_iter().find(|(one, other)| has(one) != has(other)) {
+        Some((one, other)) if has(one) => format!("has {one:?} and no {other:?}; {FORMS}"),
+        Some((one, other)) => format!("has {other:?} and no {one:?}; {FORMS}"),
+        None => format!("none of the fields of a record; {FORMS}"),
+    })
 }
 
 fn text(fields: &Map<String, Value>, name: &str) -> Result<String, String> {

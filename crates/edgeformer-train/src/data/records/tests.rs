@@ -67,7 +67,9 @@ fn wrong_lines_are_told() {
     assert!(problem("{").contains("no JSON"));
     assert!(problem("[1]").contains("a list"));
     assert!(problem("{}").contains("none of the fields"));
-    assert!(problem(r#"{"prompt": "a"}"#).contains("no \"completion\""));
+    assert!(problem(r#"{"prompt": "a"}"#).contains("has \"prompt\" and no \"completion\""));
+    assert!(problem(r#"{"answer": "a"}"#).contains("has \"answer\" and no \"question\""));
+    assert_eq!(record(r#"{"prompt": "a", "question": "b", "answer": "c"}"#).answer(), "c");
     assert!(problem(r#"{"prompt": "a", "completion": []}"#).contains("both lists of messages"));
     assert!(problem(r#"{"question": "a", "answer": 3}"#).contains("must be text, is a number"));
     let told = problem(r#"{"messages": [{"role": "user", "content": "a"}]}"#);

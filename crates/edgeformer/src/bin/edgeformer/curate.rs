@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use edgeformer::quantize::Told;
 use edgeformer::training::{Answering, ModelEmbedder, ModelJudge};
-use edgeformer::{EngineOptions, ModelSource, SamplingOptions};
+use edgeformer::{EngineOptions, ModelSource, PackedWeights, SamplingOptions};
 use edgeformer_models::atomic::write_atomically;
 use edgeformer_train::curate::{
     Curated, Duplicates, Embedder, Judge, Method, Models, Options, Selection, Solved, Stage,
@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::args::Curate;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::progress::watched;
+use crate::progress::{Working, watched};
 
 /// Cosine similarity that records of a diverse choice stay below.
 const MAX_SIMILARITY: f32 = 0.9;
@@ -52,7 +52,14 @@ pub fn run(command: &Curate) -> Outcome {
     let options = options(command)?;
     let config = command.model.config()?;
     let strictness = if command.strict { Strictness::Strict } else { Strictness::Skip };
+    let working = Working::on(format!("reading {}", command.pool.display()), config.quiet);
     let pool = Pool::open(&command.pool, strictness)?;
+    drop(working);
+    if command.model.model.is_some() && !options.needs_judge() && !options.needs_embedder() {
+        eprintln!(
+            "warning: no stage asks --model: add --loss, --ifd, --solved or --select k-center"
+        );
+    }
     let engine = EngineOptions::from(&config);
     let model = ModelSource::from_path(config.model.as_deref());
     let curated =
@@ -87,12 +94,7 @@ fn chosen<'a>(
         false => None,
     };
     let mut embedder = match options.needs_embedder() {
-        true => {
-            let named = command.selection.embedding_model.as_deref();
-            let source =
-                named.map_or_else(|| model.clone(), |path| ModelSource::from_path(Some(path)));
-            Some(ModelEmbedder::open(&source, engine, command.selection.pooling)?)
-        }
+        true => Some(embedder(command, model, engine)?),
         false => None,
     };
     let mut models = Models {
@@ -101,6 +103,23 @@ fn chosen<'a>(
     };
     let watch = Watch { progress: told.progress, stopped: told.stopped };
     Ok(curate(pool, options, &mut models, &watch)?)
+}
+
+fn embedder(
+    command: &Curate,
+    model: &ModelSource,
+    engine: &EngineOptions,
+) -> edgeformer::Result<ModelEmbedder> {
+    let (asked, mut engine) = (&command.selection, engine.clone());
+    let Some(path) = asked.embedding_model.as_deref() else {
+        return ModelEmbedder::open(model, &engine, asked.pooling);
+    };
+    // What was said of the other model's context and packed weights is not said of this one's.
+    engine.context = None;
+    if let PackedWeights::File(_) = engine.packed {
+        engine.packed = PackedWeights::Beside;
+    }
+    ModelEmbedder::open(&ModelSource::Path(path.to_owned()), &engine, asked.pooling)
 }
 
 fn options(command: &Curate) -> Result<Options, Failure> {
@@ -200,13 +219,13 @@ impl Files {
             let pool = command.pool.display();
             return Err(Failure::Usage(format!("{pool} is the pool: name another file to write")));
         }
-        match all.into_iter().find(|file| file.is_file() && !command.force) {
-            Some(file) => Err(Failure::Failed(format!(
-                "{} is there already: name another file, or --force",
-                file.display()
-            ))),
-            None => Ok(files),
+        if let Some(file) = all.into_iter().find(|file| file.is_file() && !command.force) {
+            let file = file.display();
+            return Err(Failure::Failed(format!(
+                "{file} is there already: name another file, or --force"
+            )));
         }
+        Ok(files)
     }
 
     fn write(&self, curated: &Curated<'_>) -> Outcome {
