@@ -51,7 +51,7 @@ fn the_base_may_be_quantized() {
     stdout(&["convert", text(&reference.model), text(&file), "--quiet", "--outtype", "q8_0"]);
     let with = reference.error(&file, &["--adapter", text(&reference.adapter)]);
     let without = reference.error(&file, &[]);
-    assert!(with < 0.2 && without > 5.0 * with, "{with} {without}");
+    assert!(20.0 * with < without, "{with} {without}");
 }
 
 #[test]

@@ -48,7 +48,26 @@ fn an_adapter_is_nodes_beside_linear_layers() {
     let after = before.with_adapter(&adapter(pairs)).unwrap();
     after.graph.check().unwrap();
     after.weights.check(&after.graph).unwrap();
-    insta::assert_snapshot!(after.graph.to_text(), @"");
+    insta::assert_snapshot!(after.graph.to_text(), @"
+    graph vit: pixels(3x8x8) -> logits %16
+      %0 [4, 48] = unfold 3x[8, 8] kernel=[4, 4] stride=[4, 4] padding=[0, 0]
+      %1 [4, 16] = linear(%0) v.patch_embd.weight[16, 48] v.patch_embd.bias[16]
+      %2 [4, 3] = linear(%0) v.patch_embd.weight.lora_a[3, 48]
+      %3 [4, 3] = scale(%2) factor=2
+      %4 [4, 16] = linear(%3) v.patch_embd.weight.lora_b[16, 3]
+      %5 [4, 16] = add(%1, %4)
+      %6 [5, 16] = prepend(%5) v.class_embd[1, 16]
+      %7 [5, 16] = position(%6) v.position_embd.weight[5, 16]
+      %8 [5, 16] = norm(%7) layer eps=1e-6 v.blk.0.ln1.weight[16] v.blk.0.ln1.bias[16]
+      %9 [5, 16] = attention(%8, %8, %8) heads=4/4 dims=4/4 scale=0.5 bidirectional
+      %10 [5, 32] = concat(%7, %9)
+      %11 [1, 32] = pool(%10) class
+      %12 [1, 32] = scale(%11) factor=0.25
+      %13 [1, 10] = linear(%12) head.weight[10, 32] head.bias[10]
+      %14 [1, 2] = linear(%12) head.weight.lora_a[2, 32]
+      %15 [1, 10] = linear(%14) head.weight.lora_b[10, 2]
+      %16 [1, 10] = add(%13, %15)
+    ");
     let chart = after.graph.to_mermaid();
     assert!(chart.contains("<b>scale</b><br/>factor=2"), "{chart}");
     assert_eq!(before.graph, classifier().unwrap());
@@ -100,7 +119,17 @@ fn what_does_not_fit_is_told() {
         refusal([("blk.0.attn_norm.weight", pair(2, 16, 16, 1.0))]),
         refusal([("blk.0.attn_q.bias", pair(2, 16, 16, 1.0))]),
     ];
-    insta::assert_snapshot!(refusals.join("\n"), @"");
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
+    adapter my-adapter: weight "blk.9.attn_q.weight": the model has no such weight: the adapter belongs to another
+    adapter my-adapter: weight "blk.0.attn_q.weight": it is for a weight of shape [16, 24], the model's is [16, 16]: it belongs to another model
+    adapter my-adapter: weight "blk.0.attn_q.weight": A has shape [2, 16] and B [16, 3], their ranks must be one: get the adapter again
+    adapter my-adapter: weight "blk.0.attn_q.weight": its scale is NaN, it must be a finite number
+    adapter my-adapter: weight "token_embd.weight": embed reads it, not a linear layer alone: merge the adapter into the weights instead
+    adapter my-adapter: weight "blk.1.attn_kv_b.weight": latent_attention reads it, not a linear layer alone: merge the adapter into the weights instead
+    adapter my-adapter: weight "blk.1.ffn_up_exps.weight": experts reads it, not a linear layer alone: merge the adapter into the weights instead
+    adapter my-adapter: weight "blk.0.attn_norm.weight": it is for a weight of shape [16, 16], the model's is [16]: it belongs to another model
+    adapter my-adapter: weight "blk.0.attn_q.bias": it is for a weight of shape [16, 16], the model's is [16]: it belongs to another model
+    "#);
 }
 
 proptest! {
