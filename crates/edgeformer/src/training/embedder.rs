@@ -19,7 +19,7 @@ pub struct ModelEmbedder {
 
 enum Loaded {
     /// A text encoder, as `edgeformer embed` asks it.
-    Encoder(Engine),
+    Encoder(Box<Engine>),
     /// A model that continues text: the mean of the states that its output matrix reads.
     Decoder(Box<Decoder>),
 }
@@ -77,7 +77,7 @@ impl Loaded {
         let file = source.open_file(&OpenOptions { tokenizer: false })?;
         match file.model.graph.is_decoder() {
             true => Ok(Self::Decoder(Box::new(Decoder::open(source, options)?))),
-            false => Ok(Self::Encoder(Engine::open(source, options)?)),
+            false => Ok(Self::Encoder(Box::new(Engine::open(source, options)?))),
         }
     }
 }

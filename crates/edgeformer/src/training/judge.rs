@@ -55,7 +55,7 @@ pub struct ModelJudge {
 enum Loaded {
     Nothing,
     Reader(Box<Reader>),
-    Engine(Engine),
+    Engine(Box<Engine>),
 }
 
 impl ModelJudge {
@@ -121,7 +121,7 @@ impl ModelJudge {
             self.loaded = Loaded::Nothing;
             let options =
                 EngineOptions { sequences: ABREAST, output_rows: None, ..self.options.clone() };
-            self.loaded = Loaded::Engine(Engine::open(&self.source, &options)?);
+            self.loaded = Loaded::Engine(Box::new(Engine::open(&self.source, &options)?));
         }
         match &self.loaded {
             Loaded::Engine(engine) => Ok(engine),

@@ -17,9 +17,12 @@ fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(a, b)| a * b).sum()
 }
 
+/// Vectors, groups, room in each group, records to keep, largest similarity.
+type Case = (Vec<Vec<f32>>, Vec<usize>, Vec<usize>, usize, Option<f32>);
+
 /// Records, groups and limits of all kinds. Three dimensions: sums of products in any order are
 /// the same up to rounding, and eight sums of one product each are in this one.
-fn picking() -> impl Strategy<Value = (Vec<Vec<f32>>, Vec<usize>, Vec<usize>, usize, Option<f32>)> {
+fn picking() -> impl Strategy<Value = Case> {
     let record = (prop::collection::vec(-5i32..6, 3), 0usize..3);
     let room = prop::collection::vec(0usize..12, 3);
     let most = prop::option::of(0.0f32..1.0);
@@ -111,7 +114,7 @@ proptest! {
             prop_assert_eq!(found.refusals[index].is_none(), found.picked.contains(&index));
         }
         // Nothing is left out without need.
-        let left = found.refusals.iter().any(|refusal| *refusal == Some(Refusal::NotChosen));
+        let left = found.refusals.contains(&Some(Refusal::NotChosen));
         prop_assert!(!left || found.picked.len() == keep);
     }
 }
