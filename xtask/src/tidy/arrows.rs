@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("edgeformer-plugin", &["edgeformer-core"]),
     ("edgeformer-quantize", &["edgeformer-core", "edgeformer-models"]),
     ("edgeformer-sequences", &["edgeformer-core"]),
+    ("edgeformer-train", &["edgeformer-core", "edgeformer-models", "edgeformer-backend-candle"]),
     (
         "edgeformer",
         &[
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "edgeformer-backend-rocm",
             "edgeformer-plugin",
             "edgeformer-quantize",
+            "edgeformer-train",
         ],
     ),
     (

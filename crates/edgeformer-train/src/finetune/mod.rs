@@ -4,7 +4,8 @@
 //! - `base`: the model that learns, its weights that do
 //! - `low_rank`: a new adapter
 //! - `examples`: records as tokens, what is learned told from what is given
-//! - `watching`: the record of a run: `metrics.jsonl`, a picture, a card
+//! - `work`: a run from its request to its result
+//! - `metrics`, `chart`, `card`: the record of a run, as lines, as a picture, for people
 //! - `output`: the model or adapter that is written
 
 mod base;
