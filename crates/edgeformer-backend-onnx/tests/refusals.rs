@@ -22,12 +22,16 @@ fn refused(backend: &OnnxBackend, path: &Path) -> String {
 }
 
 fn model() -> Arc<Model> {
+    model_in(Format::F32)
+}
+
+fn model_in(format: Format) -> Arc<Model> {
     let input = GraphInput::Tokens { vocabulary: 16, context: 32 };
     let mut b = GraphBuilder::new("small", input);
     let x = b.embed("token_embd.weight", 8, 1.0).unwrap();
     let x = b.linear(x, "output", 16, false).unwrap();
     let graph = b.finish(OutputKind::Logits, x).unwrap();
-    Arc::new(random_model(graph, 1, |_| Format::F32).unwrap())
+    Arc::new(random_model(graph, 1, |_| format).unwrap())
 }
 
 /// Some shared library that this test itself has loaded.
@@ -120,4 +124,16 @@ fn settings_that_it_does_not_have() {
     // The graph caches nothing, so that formats of the cache are all the same to it.
     let session = SessionOptions { cache_type_k: CacheFormat::Q8_0, ..SessionOptions::default() };
     assert!(backend.plan(&model, &CompileOptions::default(), &session).is_ok());
+}
+
+/// What is widened is packed, and counted twice then; what lies in the file is neither.
+#[test]
+fn packed_weights_are_planned_twice() {
+    let weights = |format, repack| {
+        let compile = CompileOptions { repack, ..CompileOptions::default() };
+        let session = SessionOptions::default();
+        OnnxBackend::default().plan(&model_in(format), &compile, &session).unwrap().weights
+    };
+    assert_eq!(weights(Format::F16, true), 2 * weights(Format::F16, false));
+    assert_eq!(weights(Format::F32, true), weights(Format::F32, false));
 }
