@@ -30,15 +30,12 @@ pub struct TestArm {
 /// What runs programs for ARM.
 pub const EMULATOR: &str = "qemu-aarch64-static";
 
-/// The crates that are tested: those that know instruction sets, and what people run. Files, plain
-/// arithmetic on weights, measurements and developer tasks do not depend on them, and the suite's
-/// own evaluator of graphs takes minutes under emulation; the suite itself runs as a test of the CPU
-/// backend.
-const PACKAGES: [&str; 6] =
-    ["-p", "edgeformer-core", "-p", "edgeformer-backend-cpu", "-p", "edgeformer"];
+/// What knows instruction sets. Files, plain arithmetic, the engine and developer tasks do not depend
+/// on them, and take minutes under emulation.
+const KERNELS: [&str; 2] = ["-p", "edgeformer-backend-cpu"];
 
 /// Tests of the built binary whose answers come from kernels. Whole models beside their references
-/// are cases of the suite, which runs here already.
+/// are cases of the suite, which runs with the kernels already.
 const OF_THE_BINARY: [&str; 4] =
     ["the_embedded_model", "the_same_seed", "plans_and_devices", "packed::"];
 
@@ -47,13 +44,10 @@ impl TestArm {
         if !self.arguments.is_empty() {
             return run(emulated()?.args(&self.arguments));
         }
-        let libraries = root().join("crates/edgeformer-backend-cpu/tests");
-        let mut tests = integration_tests(&libraries)?;
-        tests
-            .extend(["engine", "chat", "saved", "prefix", "speculation", "long"].map(String::from));
+        let tests = integration_tests(&root().join("crates/edgeformer-backend-cpu/tests"))?;
         let named = tests.iter().flat_map(|test| ["--test", test]);
-        run(emulated()?.args(PACKAGES).arg("--lib").args(named))?;
-        run(emulated()?.args(PACKAGES).args(["--test", "cli", "--"]).args(OF_THE_BINARY))
+        run(emulated()?.args(KERNELS).arg("--lib").args(named))?;
+        run(emulated()?.args(["-p", "edgeformer", "--test", "cli", "--"]).args(OF_THE_BINARY))
     }
 }
 
