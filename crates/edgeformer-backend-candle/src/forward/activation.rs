@@ -3,8 +3,11 @@
 use candle_core::{D, Result, Tensor};
 use edgeformer_core::graph::Activation;
 
+use super::fused::{self, Silu};
+
 pub(super) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
     match activation {
+        Activation::Silu if fused::serves(x) => x.contiguous()?.apply_op1(Silu),
         Activation::Silu => x.silu(),
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluTanh => x.gelu(),

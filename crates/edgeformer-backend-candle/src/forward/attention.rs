@@ -8,6 +8,7 @@ use edgeformer_core::graph::{Attention, Mask};
 
 use super::activation::{soft_cap, softmax};
 use super::evaluate::Evaluator;
+use super::fused::{self, Span, WholeAttention};
 use super::places::{Rows, below};
 use super::sight::Sight;
 use crate::error::Result;
@@ -44,6 +45,19 @@ impl Evaluator<'_, '_> {
         };
         let mix = Mix { heads, kv_heads, scale, soft_cap, sight };
         let at = Arc::new(wanted.map_or((*q.at).clone(), |wanted| q.at.of(wanted)));
+        if self.is_whole(attention, q) && at.len() > 0 {
+            let spans = q.at.ranges().zip(q.at.spans().iter().zip(at.spans()));
+            let span =
+                |(rows, (whole, asked)): (Range<usize>, (&(usize, usize), &(usize, usize)))| {
+                    let from = asked.0 - whole.0;
+                    Span { rows, queries: from..from + asked.1 }
+                };
+            let windows = sight.map(|sight| sight.windows().to_vec());
+            let spans = spans.map(span).collect();
+            let op = WholeAttention { spans, heads, kv_heads, scale, windows };
+            let (keys, values) = (k.x.contiguous()?, v.x.contiguous()?);
+            return Ok(Rows { x: q.x.contiguous()?.apply_op3(&keys, &values, op)?, at });
+        }
         let mut mixed = Vec::with_capacity(at.spans().len());
         for (sequence, range) in q.at.ranges().enumerate() {
             let keys = by_head(&k.part(range.clone())?, kv_heads)?;
@@ -68,6 +82,14 @@ impl Evaluator<'_, '_> {
         }
         let x = if mixed.is_empty() { q.x.clone() } else { below(&mixed)? };
         Ok(Rows { x, at })
+    }
+}
+
+impl Evaluator<'_, '_> {
+    /// Whether an attention is one op: all that it sees is in the step.
+    fn is_whole(&self, attention: &Attention, queries: &Rows) -> bool {
+        let alone = attention.slot.is_none() || self.past.is_nothing();
+        alone && attention.soft_cap.is_none() && fused::serves(&queries.x)
     }
 }
 

@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod evaluate;
 mod experts;
+mod fused;
 mod input;
 mod latent;
 mod norm;
@@ -14,6 +15,8 @@ mod places;
 mod rope;
 mod rows;
 mod sight;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -80,6 +83,11 @@ pub(crate) trait Past {
         keys: Tensor,
         values: Option<Tensor>,
     ) -> Result<Seen>;
+
+    /// Whether there is nothing but the step, whose sequences all begin with it.
+    fn is_nothing(&self) -> bool {
+        false
+    }
 }
 
 /// Sequences begin with the step, and nothing is kept.
@@ -94,6 +102,10 @@ impl Past for NoPast {
         values: Option<Tensor>,
     ) -> Result<Seen> {
         Ok(Seen { keys: keys.contiguous()?, values: values.map(|v| v.contiguous()).transpose()? })
+    }
+
+    fn is_nothing(&self) -> bool {
+        true
     }
 }
 

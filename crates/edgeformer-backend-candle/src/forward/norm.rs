@@ -1,6 +1,7 @@
 use candle_core::D;
 use edgeformer_core::graph::{Norm, NormKind};
 
+use super::fused::{self, RmsNorm};
 use super::places::Rows;
 use crate::DeviceWeights;
 use crate::error::Result;
@@ -12,6 +13,13 @@ pub(super) fn norm(norm: &Norm, weights: &DeviceWeights, rows: &Rows) -> Result<
         1 => rows.x.clone(),
         groups => rows.x.reshape((count, groups, width / groups))?,
     };
+    if let (NormKind::Rms, Some(weight), None) = (norm.kind, norm.weight, norm.bias)
+        && fused::serves(&x)
+    {
+        let op = RmsNorm { eps: norm.eps, offset: norm.weight_offset };
+        let made = x.contiguous()?.apply_op2(&weights.dense(weight)?.contiguous()?, op)?;
+        return Ok(rows.with(made.reshape((count, width))?));
+    }
     if norm.kind == NormKind::Layer {
         x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     }

@@ -5,6 +5,7 @@ use edgeformer_core::Graph;
 use edgeformer_core::graph::{Op, Rope, RopeLayout};
 
 use super::evaluate::Evaluator;
+use super::fused::{self, Turning};
 use super::places::{Places, Rows};
 use crate::error::Result;
 
@@ -73,6 +74,10 @@ impl Evaluator<'_, '_> {
         let Turn { cos, sin, .. } = self.turn(node, &rows.at)?;
         let (count, width) = rows.x.dims2()?;
         let size = width / rope.heads;
+        if fused::serves(&rows.x) {
+            let op = Turning { heads: rope.heads, pairs: rope.dims / 2, layout: rope.layout };
+            return Ok(rows.with(rows.x.contiguous()?.apply_op3(&cos, &sin, op)?));
+        }
         let x = rows.x.reshape((count, rope.heads, size))?;
         let pairs = rope.dims / 2;
         let (a, b) = match rope.layout {

@@ -44,7 +44,12 @@ pub(crate) struct Sight<'a> {
     windows: &'a [Option<usize>],
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
+    /// How far back heads see: one for all, or one a head.
+    pub fn windows(&self) -> &'a [Option<usize>] {
+        self.windows
+    }
+
     /// The first position that any head of a query at `position` sees.
     pub fn first(&self, position: usize) -> usize {
         self.windows.iter().map(|window| from(*window, position)).min().unwrap_or(0)
