@@ -172,8 +172,8 @@ fn what_is_no_number_any_more_changes_nothing() {
     let mut model = trainer(1e30, false);
     let examples = counting(0..6);
     let batch: Vec<&Example> = examples.iter().collect();
-    model.step(&[batch.clone()]).unwrap();
-    model.step(&[batch.clone()]).unwrap();
+    model.step(std::slice::from_ref(&batch)).unwrap();
+    model.step(std::slice::from_ref(&batch)).unwrap();
     let before = bits(&model);
     let error = model.step(&[batch]).unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 3, .. }), "{error}");

@@ -196,7 +196,7 @@ fn what_cannot_be_learned_is_told_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (data, to) = (records(folder.path(), 10), folder.path().join("run"));
     let refused = |data: &Path, more: &[&str]| {
-        refusal(&arguments(&model, data, &to, &more), 1).replace(text(folder.path()), "[folder]")
+        refusal(&arguments(&model, data, &to, more), 1).replace(text(folder.path()), "[folder]")
     };
     let long = folder.path().join("long.jsonl");
     fs::write(&long, json!({ "text": "a b c ".repeat(900) }).to_string()).unwrap();

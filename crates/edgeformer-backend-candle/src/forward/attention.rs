@@ -46,14 +46,13 @@ impl Evaluator<'_, '_> {
         let mix = Mix { heads, kv_heads, scale, soft_cap, sight };
         let at = Arc::new(wanted.map_or((*q.at).clone(), |wanted| q.at.of(wanted)));
         if self.is_whole(attention, q) && at.len() > 0 {
-            let spans = q.at.ranges().zip(q.at.spans().iter().zip(at.spans()));
-            let span =
-                |(rows, (whole, asked)): (Range<usize>, (&(usize, usize), &(usize, usize)))| {
-                    let from = asked.0 - whole.0;
-                    Span { rows, queries: from..from + asked.1 }
-                };
+            let mut spans = Vec::with_capacity(at.spans().len());
+            for (index, rows) in q.at.ranges().enumerate() {
+                let (from, count) = at.spans()[index];
+                let from = from - q.at.spans()[index].0;
+                spans.push(Span { rows, queries: from..from + count });
+            }
             let windows = sight.map(|sight| sight.windows().to_vec());
-            let spans = spans.map(span).collect();
             let op = WholeAttention { spans, heads, kv_heads, scale, windows };
             let (keys, values) = (k.x.contiguous()?, v.x.contiguous()?);
             return Ok(Rows { x: q.x.contiguous()?.apply_op3(&keys, &values, op)?, at });

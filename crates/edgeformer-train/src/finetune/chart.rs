@@ -51,7 +51,10 @@ pub(super) fn draw(path: &Path, lines: &[Line]) -> Result<()> {
 
 type Area<'a> = plotters::drawing::DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
-fn panel(area: &Area<'_>, series: &[(&str, Vec<(f64, f64)>, RGBColor)]) -> Result<(), String> {
+/// A line of a panel: its name, its points, its colour.
+type Series<'a> = (&'a str, Vec<(f64, f64)>, RGBColor);
+
+fn panel(area: &Area<'_>, series: &[Series<'_>]) -> Result<(), String> {
     let points = || series.iter().flat_map(|(_, points, _)| points);
     if points().next().is_none() {
         return Ok(());

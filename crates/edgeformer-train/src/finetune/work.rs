@@ -127,7 +127,7 @@ pub fn finetune(
         epochs: order.epochs(outcome.steps),
         learning_rate,
         first_loss: losses().next(),
-        last_loss: losses().last(),
+        last_loss: losses().next_back(),
         first_validation,
         best: outcome.best,
         stopped: if outcome.stopped == Stopped::Early { "early" } else { "all steps taken" },
