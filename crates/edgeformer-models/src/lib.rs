@@ -17,6 +17,7 @@ pub mod families;
 pub mod generation;
 pub mod gguf;
 pub mod hyper;
+pub mod initial;
 pub mod preprocessor;
 pub mod safetensors;
 pub mod text;

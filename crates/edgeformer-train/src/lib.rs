@@ -5,6 +5,7 @@
 //! | `data` | what is learned from: records of text, folders of images, arrays |
 //! | `curate` | choosing among records: valid, new, hard enough, well reasoned, unlike each other |
 //! | `finetune` | from files to files: a model or an adapter that has learned |
+//! | `tokenizer` | a vocabulary from texts |
 //! | `parameters` | which weights learn |
 //! | `objective` | what is made small |
 //! | `optimizer` | how weights follow their gradients |
@@ -16,6 +17,7 @@
 pub mod curate;
 pub mod data;
 pub mod finetune;
+pub mod tokenizer;
 
 mod error;
 mod gradients;

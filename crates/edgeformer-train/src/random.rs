@@ -37,7 +37,6 @@ impl Random {
         ((u128::from(self.draw()) * limit as u128) >> 64) as usize
     }
 
-    #[cfg(test)]
     /// Normally distributed (Box and Muller 1958).
     pub fn gaussian(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();

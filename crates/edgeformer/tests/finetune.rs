@@ -160,6 +160,45 @@ fn a_killed_run_ends_in_the_bits_of_one_that_never_was() {
     assert_eq!(steps(&broken), steps(&unbroken));
 }
 
+/// A vocabulary, a configuration and a text become a model that writes such text.
+#[test]
+fn a_new_model_learns_from_a_text_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (file, start, to) = (at("text.txt"), at("start"), at("run"));
+    let line = |index: usize| format!("{index} and {} are {}.\n", index % 7, index + index % 7);
+    fs::write(&file, (0..600).map(line).collect::<String>()).unwrap();
+    let vocabulary = ["--vocab-size", "320", "--quiet", "--json"];
+    let made = [&["tokenizer", "train", text(&file), "--output", text(&start)], &vocabulary[..]];
+    let made: Value = serde_json::from_str(&stdout(&made.concat())).unwrap();
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+        "vocab_size": made["vocabulary"], "hidden_size": 64, "intermediate_size": 128,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "tie_word_embeddings": true, "bos_token_id": 0, "eos_token_id": 0,
+    });
+    fs::write(start.join("config.json"), config.to_string()).unwrap();
+    let train = ["train", "--config", text(&start), "--data", text(&file), "--output", text(&to)];
+    let run = ["--max-steps", "60", "--learning-rate", "5e-3", "--quiet", "--json"];
+    let done = stdout(&[&train[..], &run].concat());
+    let done: Value = serde_json::from_str(&done).unwrap();
+    let [first, best] =
+        [&done["first_validation"], &done["best"][1]].map(|it| it.as_f64().unwrap());
+    assert!(first > 5.0 && best < 0.4 * first, "{best} is not far below {first}");
+    let model = done["result"].as_str().unwrap();
+    let written = ["generate", "--model", model, "-n", "24", "--temp", "0", "--quiet", "12 and 5"];
+    let written = stdout(&written);
+    assert!(written.contains("are"), "{written}");
+    // A start is random, and the same for the same seed.
+    let again = at("again");
+    let train =
+        ["train", "--config", text(&start), "--data", text(&file), "--output", text(&again)];
+    stdout(&[&train[..], &["--max-steps", "1", "--quiet"]].concat());
+    let start = |to: &Path| fs::read(to.join("initial/model.safetensors")).unwrap();
+    assert_eq!(start(&to), start(&again));
+}
+
 /// The commands of docs/training.md, one after the other.
 #[test]
 fn the_five_commands_of_the_documentation_work() {

@@ -59,6 +59,8 @@ fn reasons(lines: &[Value]) -> Vec<(u64, Option<&str>)> {
 fn help_texts_are_complete() {
     insta::assert_snapshot!("help_curate", stdout(&["curate", "--help"]));
     insta::assert_snapshot!("help_finetune", stdout(&["finetune", "--help"]));
+    insta::assert_snapshot!("help_train", stdout(&["train", "--help"]));
+    insta::assert_snapshot!("help_tokenizer_train", stdout(&["tokenizer", "train", "--help"]));
 }
 
 #[test]

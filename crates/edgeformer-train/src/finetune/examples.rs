@@ -83,6 +83,23 @@ pub fn encode(pool: &Pool, encoding: &Encoding<'_>) -> Result<Encoded> {
     Ok(encoded)
 }
 
+/// The records of a file as one stream, cut into windows of `context` tokens: every token but the
+/// first of a window is learned. What is left at the end is a shorter window.
+///
+/// # Errors
+/// As [`encode`], but that no record is too long.
+pub fn windows(pool: &Pool, encoding: &Encoding<'_>) -> Result<Encoded> {
+    let mut stream = Vec::new();
+    for entry in &pool.entries {
+        let (tokens, _) = one(entry, encoding).map_err(|error| line(pool, entry, error))?;
+        stream.extend(tokens);
+    }
+    let windows = stream.chunks(encoding.context);
+    let examples =
+        windows.filter_map(|window| example(window.to_vec(), &vec![true; window.len()])).collect();
+    Ok(Encoded { examples, ..Encoded::default() })
+}
+
 fn line(pool: &Pool, entry: &Entry, problem: impl std::fmt::Display) -> Error {
     Error::Line { path: pool.path.clone(), line: entry.line, problem: problem.to_string() }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `request`: what is asked for; `defaults`: what the literature says where nothing is
 //! - `base`: the model that learns, its weights that do
-//! - `low_rank`: a new adapter
+//! - `low_rank`: a new adapter; `initial`: a new model
 //! - `examples`: records as tokens, what is learned told from what is given
 //! - `work`: a run from its request to its result
 //! - `metrics`, `chart`, `card`: the record of a run, as lines, as a picture, for people
@@ -13,13 +13,15 @@ mod card;
 mod chart;
 mod defaults;
 mod examples;
+mod initial;
 mod low_rank;
 mod metrics;
 mod output;
 mod request;
 mod work;
 
-pub use examples::{Encoded, Encoding, encode};
+pub use examples::{Encoded, Encoding, encode, windows};
+pub use initial::write_random;
 pub use low_rank::{LoraOptions, Targets};
 pub use request::{Method, Request};
 pub use work::{Finetuned, finetune};

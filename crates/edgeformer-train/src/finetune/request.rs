@@ -63,6 +63,8 @@ pub struct Request {
     pub context: Option<usize>,
     /// Whether longer records are cut; else they are refused.
     pub truncate: bool,
+    /// Whether records are learned as one stream in windows of the context, every token of them.
+    pub windows: bool,
     /// The highest learning rate.
     pub learning_rate: Option<f64>,
     /// How it falls.
@@ -110,6 +112,7 @@ impl Request {
             part_tokens: 2048,
             context: None,
             truncate: false,
+            windows: false,
             learning_rate: None,
             decay: Decay::Cosine,
             warmup: 0.03,

@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use super::base::{self, Base, Subject};
 use super::card::card;
 use super::chart;
-use super::examples::{Encoded, Encoding, encode};
+use super::examples::{Encoded, Encoding, encode, windows};
 use super::metrics::{Line, Metrics};
 use super::output;
 use super::request::Request;
-use crate::data::Pool;
+use crate::data::{Entry, Pool, Record, Strictness};
 use crate::random::Random;
 use crate::run::{Event, Order, RunOptions, Stopped, Store, fit, mean_loss};
 use crate::trainer::{Example, StepOptions, Trainer};
@@ -99,7 +99,7 @@ pub fn finetune(
     let options = run_options(request, steps, identity(request, &subject, &data.sha256)?);
     let first_validation = data.first_loss(&trainer, request.part_tokens)?;
     let resumed = store.checkpoints()?.pop().map_or(0, |saved| saved.step);
-    let mut record = Record::new(Metrics::open(&request.output, resumed)?);
+    let mut record = Recorder::new(Metrics::open(&request.output, resumed)?);
     let mut told = |event: Event<'_>| match record.take(event) {
         ControlFlow::Break(()) => ControlFlow::Break(()),
         ControlFlow::Continue(()) => watch(event, steps),
@@ -154,14 +154,14 @@ impl Size {
 }
 
 /// What is kept of a run while it goes on.
-struct Record {
+struct Recorder {
     metrics: Metrics,
     tokens: usize,
     seconds: f64,
     failed: Option<Error>,
 }
 
-impl Record {
+impl Recorder {
     fn new(metrics: Metrics) -> Self {
         Self { metrics, tokens: 0, seconds: 0.0, failed: None }
     }
@@ -211,13 +211,14 @@ struct Data {
 impl Data {
     fn read(request: &Request, file: &ModelFile) -> Result<Self> {
         let encoding = Encoding::of(file, context(request, file), request.truncate)?;
-        let pool = Pool::open(&request.data, request.strictness)?;
+        let encode = if request.windows { windows } else { encode };
+        let pool = pool_of(&request.data, request.strictness)?;
         let mut learned = encode(&pool, &encoding)?;
         let mut sha256 = sha256(&request.data)?;
         let validation = match &request.validation {
             Some(path) => {
                 sha256 = format!("{sha256} and {}", self::sha256(path)?);
-                encode(&Pool::open(path, request.strictness)?, &encoding)?.examples
+                encode(&pool_of(path, request.strictness)?, &encoding)?.examples
             }
             None => split(&mut learned.examples, request.validation_share, request.seed),
         };
@@ -231,6 +232,17 @@ impl Data {
             false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
         }
     }
+}
+
+/// The records of a file: a text by its name is one record.
+fn pool_of(path: &Path, strictness: Strictness) -> Result<Pool> {
+    if path.extension().is_none_or(|ending| ending != "txt") {
+        return Pool::open(path, strictness);
+    }
+    let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+    let record = Record::Text { text, label: None };
+    let entry = Entry { line: 1, raw: String::new(), record, id: None, source: None, class: None };
+    Ok(Pool { path: path.to_owned(), entries: vec![entry], bad: Vec::new() })
 }
 
 /// Takes a share of the examples out, at random.

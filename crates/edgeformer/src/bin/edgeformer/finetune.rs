@@ -6,17 +6,22 @@ use edgeformer_train::data::Strictness;
 use edgeformer_train::finetune::{Finetuned, LoraOptions, Method, Request, Targets, finetune};
 use edgeformer_train::{AdamWOptions, Decay, Event};
 
-use crate::args::{Finetune, MethodArg, ScheduleArg};
+use crate::args::{Finetune, MethodArg, RunArguments, ScheduleArg};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Answering};
 use crate::output;
 use crate::progress::Working;
 
 pub fn run(command: &Finetune) -> Outcome {
+    learn(&request(command), command.quiet, command.json)
+}
+
+/// Lets a model learn and tells what came of it.
+pub fn learn(request: &Request, quiet: bool, json: bool) -> Outcome {
     interrupt::install()
         .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
     let answering = Answering::start();
-    let working = Working::steps("opening the model", 0, command.quiet);
+    let working = Working::steps("opening the model", 0, quiet);
     let mut watch = |event: Event<'_>, steps: u64| {
         if let Event::Step { report, .. } = event {
             working.reach(report.step, steps);
@@ -29,19 +34,19 @@ pub fn run(command: &Finetune) -> Outcome {
             false => ControlFlow::Continue(()),
         }
     };
-    let done = finetune(&request(command), &mut watch).map_err(|error| match error {
+    let done = finetune(request, &mut watch).map_err(|error| match error {
         edgeformer_train::Error::Interrupted => Failure::Engine(edgeformer::Error::Stopped),
         error => error.into(),
     })?;
     drop(working);
-    if command.json {
+    if json {
         return output::show_json(&done);
     }
     Ok(output::show(&told(&done))?)
 }
 
 fn request(command: &Finetune) -> Request {
-    let Finetune { learning, run, .. } = command;
+    let Finetune { learning, .. } = command;
     let lora = LoraOptions {
         rank: learning.lora_r,
         alpha: learning.lora_alpha,
@@ -57,22 +62,34 @@ fn request(command: &Finetune) -> Request {
         MethodArg::LastBlocks => Method::LastBlocks(learning.last_blocks),
         MethodArg::Head => Method::Head,
     };
-    let (model, data, output) =
-        (command.model.clone(), command.data.clone(), command.output.clone());
-    Request {
+    let (data, output) = (command.data.clone(), command.output.clone());
+    let request = Request {
         validation: command.validation.clone(),
         validation_share: command.validation_split,
-        strictness: if command.strict { Strictness::Strict } else { Strictness::Skip },
+        strictness: strictness(command.strict),
         base_format: learning.base_type,
         teacher: learning.teacher.clone(),
         temperature: learning.temperature,
         teacher_share: learning.teacher_share,
+        truncate: command.truncate,
+        ..Request::new(command.model.clone(), data, output, method)
+    };
+    with_run(request, &command.run)
+}
+
+/// What becomes of lines that are no records.
+pub fn strictness(strict: bool) -> Strictness {
+    if strict { Strictness::Strict } else { Strictness::Skip }
+}
+
+/// A request with the settings of a run.
+pub fn with_run(request: Request, run: &RunArguments) -> Request {
+    Request {
         epochs: run.epochs,
         steps: run.max_steps,
         batch: run.batch_size,
         part_tokens: run.micro_batch_tokens,
         context: run.ctx_size,
-        truncate: run.truncate,
         learning_rate: run.learning_rate,
         decay: match run.schedule {
             ScheduleArg::Cosine => Decay::Cosine,
@@ -92,7 +109,7 @@ fn request(command: &Finetune) -> Request {
         save_every: Some(run.save_steps),
         seed: run.seed,
         hardware: hardware(),
-        ..Request::new(model, data, output, method)
+        ..request
     }
 }
 

@@ -30,6 +30,8 @@ mod quantize;
 mod report;
 mod saved;
 mod table;
+#[cfg(feature = "train")]
+mod train;
 mod tune;
 mod tune_window;
 
@@ -58,6 +60,10 @@ fn main() -> ExitCode {
         Command::Merge(command) => merge::run(command),
         #[cfg(feature = "train")]
         Command::Finetune(command) => finetune::run(command),
+        #[cfg(feature = "train")]
+        Command::Train(command) => train::run(command),
+        #[cfg(feature = "train")]
+        Command::Tokenizer(command) => train::tokenizer(command),
         Command::Tune(command) => tune::run(command),
         Command::TuneWindow(command) => tune_window::run(command),
         Command::Eval(command) => eval::run(command),

@@ -27,6 +27,9 @@ pub struct Finetune {
     /// End at the first line that is no record, instead of leaving it out
     #[arg(long)]
     pub strict: bool,
+    /// Cut records that are longer than the context, instead of refusing them
+    #[arg(long)]
+    pub truncate: bool,
     #[command(flatten)]
     pub learning: LearningArgs,
     #[command(flatten)]
@@ -94,9 +97,6 @@ pub struct RunArguments {
     /// Tokens of a record at most [default: the model's context]
     #[arg(short = 'c', long, visible_alias = "max-length", value_name = "N", value_parser = count)]
     pub ctx_size: Option<usize>,
-    /// Cut records that are longer, instead of refusing them
-    #[arg(long)]
-    pub truncate: bool,
     /// The highest learning rate [default: by method and size, 1e-3 for an adapter of a small model]
     #[arg(long, visible_alias = "lr", value_name = "R")]
     pub learning_rate: Option<f64>,

@@ -2,7 +2,7 @@
 //! defaults decide (`edgeformer::Config`).
 //!
 //! - `commands`: what each command takes
-//! - `convert`, `curate`, `finetune`, `merge`: what these take
+//! - `convert`, `curate`, `finetune`, `merge`, `train`: what these take
 //! - `eval`: what each measure of `eval` takes; `quantize`: what makes models smaller
 //! - `model`, `cache`, `sampling`, `speculation`: settings that several share
 //! - `values`: how single values are read
@@ -23,6 +23,8 @@ mod model;
 mod quantize;
 mod sampling;
 mod speculation;
+#[cfg(feature = "train")]
+mod train;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -39,13 +41,15 @@ pub use eval::{Accuracy, Embeddings, Eval, Kl, Measure, Perplexity, RunArgs, Win
 #[cfg(feature = "onnx")]
 pub use export::Export;
 #[cfg(feature = "train")]
-pub use finetune::{Finetune, MethodArg, ScheduleArg};
+pub use finetune::{Finetune, MethodArg, RunArguments, ScheduleArg};
 #[cfg(feature = "train")]
 pub use merge::Merge;
 pub use model::ModelArgs;
 pub use quantize::{Calibrate, Quantize};
 pub use sampling::SamplingArgs;
 pub use speculation::SpeculationArgs;
+#[cfg(feature = "train")]
+pub use train::{Tokenizer, TokenizerTask, Train};
 
 /// Runs transformers on the machine at hand.
 #[derive(Debug, Parser)]
@@ -80,6 +84,12 @@ pub enum Command {
     /// Write a model as an ONNX file for other runtimes, its cache as inputs and outputs
     #[cfg(feature = "onnx")]
     Export(Export),
+    /// Let a new model learn, from a configuration and a text
+    #[cfg(feature = "train")]
+    Train(Box<Train>),
+    /// Make a tokenizer
+    #[cfg(feature = "train")]
+    Tokenizer(Tokenizer),
     /// Let a model learn from your records, on this machine
     #[cfg(feature = "train")]
     Finetune(Box<Finetune>),
