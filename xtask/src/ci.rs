@@ -1,3 +1,4 @@
+use std::process::Command;
 use std::time::Instant;
 
 use clap::Args;
@@ -25,9 +26,9 @@ const STEPS: [Step; 10] = [
     ("features", check_features),
     ("loom", check_protocol),
     // Before the tests: those of the ONNX backend need it.
-    ("ONNX Runtime", || run(cargo().args(["xtask", "setup-ort"]))),
+    ("ONNX Runtime", || run(this()?.arg("setup-ort"))),
     ("tests", || run(cargo().arg("test").args(EVERYTHING))),
-    ("backends", || run(cargo().args(["xtask", "backends", "--check"]))),
+    ("backends", || run(this()?.args(["backends", "--check"]))),
     ("instructions", || {
         let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
         run(cargo().args(task).args(["bench", "--instructions"]))
@@ -49,6 +50,12 @@ impl Ci {
         }
         Ok(())
     }
+}
+
+/// This program, for another of its tasks: what is built for one serves the other.
+fn this() -> Result<Command> {
+    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    Ok(Command::new(program))
 }
 
 /// Features, each alone. All together are what everything else is checked with; those of candle for
