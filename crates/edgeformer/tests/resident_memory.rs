@@ -10,10 +10,11 @@ const CYCLES: usize = 10_000;
 /// Of these, those before memory is first looked at.
 const WARM: usize = 100;
 
-/// Kilobytes of this process in memory.
+/// Kilobytes of this process in memory, but for its files: pages of the program come in one by one as
+/// they are first run.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 

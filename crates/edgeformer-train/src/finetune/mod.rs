@@ -3,7 +3,7 @@
 //! - `request`: what is asked for; `defaults`: what the literature says where nothing is
 //! - `base`: the model that learns, its weights that do
 //! - `low_rank`: a new adapter; `initial`: a new model
-//! - `examples`: records as tokens, what is learned told from what is given
+//! - `data`: the files of a request; `examples`: records as tokens, what is learned told from what is given
 //! - `work`: a run from its request to its result
 //! - `metrics`, `chart`, `card`: the record of a run, as lines, as a picture, for people
 //! - `output`: the model or adapter that is written
@@ -11,6 +11,7 @@
 mod base;
 mod card;
 mod chart;
+mod data;
 mod defaults;
 mod examples;
 mod initial;

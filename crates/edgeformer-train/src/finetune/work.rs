@@ -1,7 +1,5 @@
-use std::fs;
-use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use edgeformer_core::Graph;
@@ -14,18 +12,13 @@ use sha2::{Digest, Sha256};
 use super::base::{self, Base, Subject};
 use super::card::card;
 use super::chart;
-use super::examples::{Encoded, Encoding, encode, windows};
+use super::data::Data;
 use super::metrics::{Line, Metrics};
 use super::output;
 use super::request::Request;
-use crate::data::{Entry, Pool, Record, Strictness};
-use crate::random::Random;
-use crate::run::{Event, Order, RunOptions, Stopped, Store, fit, mean_loss};
-use crate::trainer::{Example, StepOptions, Trainer};
+use crate::run::{Event, Order, RunOptions, Stopped, Store, fit};
+use crate::trainer::{StepOptions, Trainer};
 use crate::{Error, Objective, Parameter, Result, Schedule};
-
-/// What the numbers of a split are for.
-const SPLIT: u64 = 3;
 
 /// What a run has done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,7 +77,7 @@ pub fn finetune(
     let store = Store::open(&request.output)?;
     let Base { subject, weights, parameters, dropouts } = Base::open(request)?;
     base::check_decoder(&subject.file, &request.model)?;
-    let data = Data::read(request, &subject.file)?;
+    let data = Data::read(request, &subject.file, context(request, &subject.file))?;
     let size = Size::of(&subject.model.graph, &parameters);
     let order = Order::new(request.seed, data.learned.examples.len(), request.batch);
     let steps = request.steps.unwrap_or_else(|| order.steps(request.epochs));
@@ -198,75 +191,6 @@ fn line(event: Event<'_>) -> Option<Line> {
         }
         Event::Saved { .. } | Event::Resumed { .. } => None,
     }
-}
-
-/// What is learned, and what is validated with.
-struct Data {
-    learned: Encoded,
-    validation: Vec<Example>,
-    bad_lines: usize,
-    sha256: String,
-}
-
-impl Data {
-    fn read(request: &Request, file: &ModelFile) -> Result<Self> {
-        let encoding = Encoding::of(file, context(request, file), request.truncate)?;
-        let encode = if request.windows { windows } else { encode };
-        let pool = pool_of(&request.data, request.strictness)?;
-        let mut learned = encode(&pool, &encoding)?;
-        let mut sha256 = sha256(&request.data)?;
-        let validation = match &request.validation {
-            Some(path) => {
-                sha256 = format!("{sha256} and {}", self::sha256(path)?);
-                encode(&pool_of(path, request.strictness)?, &encoding)?.examples
-            }
-            None => split(&mut learned.examples, request.validation_share, request.seed),
-        };
-        Ok(Self { learned, validation, bad_lines: pool.bad.len(), sha256 })
-    }
-
-    /// The validation loss before anything is learned.
-    fn first_loss(&self, trainer: &Trainer, part_tokens: usize) -> Result<Option<f64>> {
-        match self.validation.is_empty() {
-            true => Ok(None),
-            false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
-        }
-    }
-}
-
-/// The records of a file: a text by its name is one record.
-fn pool_of(path: &Path, strictness: Strictness) -> Result<Pool> {
-    if path.extension().is_none_or(|ending| ending != "txt") {
-        return Pool::open(path, strictness);
-    }
-    let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-    let record = Record::Text { text, label: None };
-    let entry = Entry { line: 1, raw: String::new(), record, id: None, source: None, class: None };
-    Ok(Pool { path: path.to_owned(), entries: vec![entry], bad: Vec::new() })
-}
-
-/// Takes a share of the examples out, at random.
-fn split(examples: &mut Vec<Example>, share: f64, seed: u64) -> Vec<Example> {
-    let count = (share * examples.len() as f64).round() as usize;
-    if count == 0 {
-        return Vec::new();
-    }
-    Random::of(seed, &[SPLIT]).shuffle(examples);
-    examples.split_off(examples.len() - count)
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer).map_err(|source| Error::io(path, source))?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Tokens that a record may have.

@@ -1,0 +1,88 @@
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use edgeformer_models::ModelFile;
+use sha2::{Digest, Sha256};
+
+use super::examples::{Encoded, Encoding, encode, windows};
+use super::request::Request;
+use crate::data::{Entry, Pool, Record, Strictness};
+use crate::random::Random;
+use crate::run::mean_loss;
+use crate::trainer::{Example, Trainer};
+use crate::{Error, Result};
+
+/// What the numbers of a split are for.
+const SPLIT: u64 = 3;
+
+/// What is learned, and what is validated with.
+pub(super) struct Data {
+    pub learned: Encoded,
+    pub validation: Vec<Example>,
+    pub bad_lines: usize,
+    /// Of all files, for the card.
+    pub sha256: String,
+}
+
+impl Data {
+    /// Reads the files of a request; records have at most so many tokens.
+    pub fn read(request: &Request, file: &ModelFile, context: usize) -> Result<Self> {
+        let encoding = Encoding::of(file, context, request.truncate)?;
+        let encode = if request.windows { windows } else { encode };
+        let pool = pool_of(&request.data, request.strictness)?;
+        let mut learned = encode(&pool, &encoding)?;
+        let mut sha256 = sha256(&request.data)?;
+        let validation = match &request.validation {
+            Some(path) => {
+                sha256 = format!("{sha256} and {}", self::sha256(path)?);
+                encode(&pool_of(path, request.strictness)?, &encoding)?.examples
+            }
+            None => split(&mut learned.examples, request.validation_share, request.seed),
+        };
+        Ok(Self { learned, validation, bad_lines: pool.bad.len(), sha256 })
+    }
+
+    /// The validation loss before anything is learned.
+    pub fn first_loss(&self, trainer: &Trainer, part_tokens: usize) -> Result<Option<f64>> {
+        match self.validation.is_empty() {
+            true => Ok(None),
+            false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
+        }
+    }
+}
+
+/// The records of a file: a text by its name is one record.
+fn pool_of(path: &Path, strictness: Strictness) -> Result<Pool> {
+    if path.extension().is_none_or(|ending| ending != "txt") {
+        return Pool::open(path, strictness);
+    }
+    let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+    let record = Record::Text { text, label: None };
+    let entry = Entry { line: 1, raw: String::new(), record, id: None, source: None, class: None };
+    Ok(Pool { path: path.to_owned(), entries: vec![entry], bad: Vec::new() })
+}
+
+/// Takes a share of the examples out, at random.
+fn split(examples: &mut Vec<Example>, share: f64, seed: u64) -> Vec<Example> {
+    let count = (share * examples.len() as f64).round() as usize;
+    if count == 0 {
+        return Vec::new();
+    }
+    Random::of(seed, &[SPLIT]).shuffle(examples);
+    examples.split_off(examples.len() - count)
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer).map_err(|source| Error::io(path, source))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
