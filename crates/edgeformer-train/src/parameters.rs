@@ -1,6 +1,6 @@
 //! Which weights of a graph learn.
 
-use candle_core::Var;
+use candle_core::{Device, Var};
 use edgeformer_backend_candle::DeviceWeights;
 use edgeformer_core::Graph;
 use edgeformer_core::graph::WeightId;
@@ -27,6 +27,14 @@ pub struct Parameter {
     pub name: String,
     /// Its values.
     pub variable: Var,
+}
+
+impl Parameter {
+    /// Its values on the host, in their order.
+    pub(crate) fn values(&self) -> Result<Vec<f32>> {
+        let host = self.variable.as_tensor().to_device(&Device::Cpu)?;
+        Ok(host.flatten_all()?.to_vec1::<f32>()?)
+    }
 }
 
 /// The weights of a graph that learn, made variables on their device, in the graph's order.

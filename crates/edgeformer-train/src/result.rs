@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device};
 use edgeformer_core::{Format, Tensor};
 use edgeformer_models::checkpoint::{Checkpoint, LazyTensor};
 
@@ -11,9 +10,7 @@ use crate::{Error, Result};
 
 /// A weight's values as the graph has them.
 pub(crate) fn learned_tensor(parameter: &Parameter) -> Result<Tensor> {
-    let host = parameter.variable.as_tensor().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let values = host.flatten_all()?.to_vec1::<f32>()?;
-    Ok(Tensor::from_f32(host.dims(), &values)?)
+    Ok(Tensor::from_f32(parameter.variable.dims(), &parameter.values()?)?)
 }
 
 /// A checkpoint with the values that were learned in the place of its own. They get its formats

@@ -65,11 +65,13 @@ impl Base {
             }
             method => {
                 let (path, copy) = in_gguf(&request.model, &request.output)?;
-                let mut file = open_with(&path, &OpenOptions { tokenizer: false })?;
-                // The tokenizer of the original: a copy may not be able to state it.
-                let original = open(&request.model)?;
-                file.tokenizer = original.tokenizer;
-                file.chat_template = original.chat_template;
+                let mut file = open_with(&path, &OpenOptions { tokenizer: copy.is_none() })?;
+                if copy.is_some() {
+                    // The tokenizer of the original: a copy may not be able to state it.
+                    let original = open(&request.model)?;
+                    file.tokenizer = original.tokenizer;
+                    file.chat_template = original.chat_template;
+                }
                 let learning = match method {
                     Method::LastBlocks(count) => Learning::LastBlocks(*count),
                     Method::Head => Learning::Head,
@@ -126,11 +128,7 @@ fn quantized(model: &Model, format: Format) -> Result<Model> {
         }
         let quantize = |part: &Tensor| Tensor::quantize(format, part.shape(), &part.to_f32());
         let parts = found.parts().iter().map(quantize).collect::<Result<Vec<_>, _>>()?;
-        let weight = match found.shape().len() {
-            2 => Weight::concatenated(name, parts)?,
-            _ => continue,
-        };
-        made.weights.insert(name, weight);
+        made.weights.insert(name, Weight::concatenated(name, parts)?);
     }
     Ok(made)
 }

@@ -1,4 +1,4 @@
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::Result;
@@ -33,11 +33,7 @@ impl Average {
 
 /// The values of all parameters.
 pub(crate) fn values(parameters: &[Parameter]) -> Result<Vec<Vec<f32>>> {
-    let one = |parameter: &Parameter| -> Result<Vec<f32>> {
-        let host = parameter.variable.as_tensor().to_device(&Device::Cpu)?;
-        Ok(host.flatten_all()?.to_vec1::<f32>()?)
-    };
-    parameters.iter().map(one).collect()
+    parameters.iter().map(Parameter::values).collect()
 }
 
 /// Gives all parameters values.
