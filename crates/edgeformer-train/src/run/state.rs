@@ -93,23 +93,13 @@ pub(crate) fn read(
     let progress = progress(folder)?;
     let path = folder.join(TENSORS);
     let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, error))?;
-    let read = Reader { path: &path, file: file.tensors().into_iter().collect() };
-    let names: Vec<String> = trainer.parameters().iter().map(|one| one.name.clone()).collect();
-    let lengths: Vec<usize> =
-        trainer.parameters().iter().map(|one| one.variable.elem_count()).collect();
-    let mut weights = Vec::new();
-    for (name, &length) in names.iter().zip(&lengths) {
-        weights.push(read.floats("weight", name, length)?);
-    }
-    let mut moments = Vec::new();
-    for ((name, &length), old) in names.iter().zip(&lengths).zip(&trainer.moments) {
-        moments.push(read.moments(name, length, old)?);
-    }
+    let read = Reader::new(&path, &bytes)?;
+    let weights = read.all("weight", trainer)?;
+    let known = trainer.parameters().iter().zip(&trainer.moments);
+    let moments = known.map(|(one, old)| read.moments(&one.name, one.variable.elem_count(), old));
+    let moments = moments.collect::<Result<_>>()?;
     if let Some(average) = average {
-        for ((means, name), &length) in average.means.iter_mut().zip(&names).zip(&lengths) {
-            *means = read.floats("average", name, length)?;
-        }
+        average.means = read.all("average", trainer)?;
     }
     set_values(trainer.parameters(), &weights)?;
     trainer.moments = moments;
@@ -125,11 +115,8 @@ pub(crate) fn read_weights(
 ) -> Result<Vec<Vec<f32>>> {
     let path = folder.join(TENSORS);
     let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, error))?;
-    let read = Reader { path: &path, file: file.tensors().into_iter().collect() };
     let kind = if averaged { "average" } else { "weight" };
-    let one = |one: &crate::Parameter| read.floats(kind, &one.name, one.variable.elem_count());
-    trainer.parameters().iter().map(one).collect()
+    Reader::new(&path, &bytes)?.all(kind, trainer)
 }
 
 struct Reader<'a> {
@@ -137,7 +124,18 @@ struct Reader<'a> {
     file: HashMap<String, TensorView<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(path, error))?;
+        Ok(Self { path, file: file.tensors().into_iter().collect() })
+    }
+
+    /// What was kept of every parameter, in their order.
+    fn all(&self, kind: &str, trainer: &Trainer) -> Result<Vec<Vec<f32>>> {
+        let one = |one: &crate::Parameter| self.floats(kind, &one.name, one.variable.elem_count());
+        trainer.parameters().iter().map(one).collect()
+    }
+
     fn bytes(&self, kind: &str, name: &str, dtype: Dtype, length: usize) -> Result<&[u8]> {
         let name = format!("{kind}/{name}");
         let found = self.file.get(&name).filter(|view| {
