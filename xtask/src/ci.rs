@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,25 +16,27 @@ pub struct Ci {
     skip_arm: bool,
 }
 
-type Step = (&'static str, fn() -> Result<()>);
+/// A step's name, and what it does. It is given the path of this program, for another of its tasks:
+/// what is built for one serves the other.
+type Step = (&'static str, fn(&Path) -> Result<()>);
 
 const STEPS: [Step; 10] = [
-    ("format", || run(cargo().args(["fmt", "--all", "--check"]))),
-    ("tidy", tidy::run),
-    ("clippy", || {
+    ("format", |_| run(cargo().args(["fmt", "--all", "--check"]))),
+    ("tidy", |_| tidy::run()),
+    ("clippy", |_| {
         run(cargo().arg("clippy").args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]))
     }),
-    ("features", check_features),
-    ("loom", check_protocol),
+    ("features", |_| check_features()),
+    ("loom", |_| check_protocol()),
     // Before the tests: those of the ONNX backend need it.
-    ("ONNX Runtime", || run(this()?.arg("setup-ort"))),
-    ("tests", || run(cargo().arg("test").args(EVERYTHING))),
-    ("backends", || run(this()?.args(["backends", "--check"]))),
-    ("instructions", || {
+    ("ONNX Runtime", |this| run(Command::new(this).arg("setup-ort"))),
+    ("tests", |_| run(cargo().arg("test").args(EVERYTHING))),
+    ("backends", |this| run(Command::new(this).args(["backends", "--check"]))),
+    ("instructions", |_| {
         let task = ["run", "--quiet", "--release", "--package", "xtask", "--"];
         run(cargo().args(task).args(["bench", "--instructions"]))
     }),
-    ("docs", || {
+    ("docs", |_| {
         let mut doc = cargo();
         run(doc.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]).args(EVERYTHING))
     }),
@@ -41,21 +44,17 @@ const STEPS: [Step; 10] = [
 
 impl Ci {
     pub fn run(&self) -> Result<()> {
-        let arm: Step = ("ARM tests", || TestArm::default().run());
+        // Asked before the first step: the tests link this program anew, and then it is asked in vain.
+        let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+        let arm: Step = ("ARM tests", |_| TestArm::default().run());
         for (name, step) in STEPS.into_iter().chain((!self.skip_arm).then_some(arm)) {
             eprintln!("== {name}");
             let start = Instant::now();
-            step()?;
+            step(&this)?;
             eprintln!("== {name}: passed in {:.0} s", start.elapsed().as_secs_f64());
         }
         Ok(())
     }
-}
-
-/// This program, for another of its tasks: what is built for one serves the other.
-fn this() -> Result<Command> {
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    Ok(Command::new(program))
 }
 
 /// Features, each alone. All together are what everything else is checked with; those of candle for
