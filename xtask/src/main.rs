@@ -5,6 +5,7 @@ mod backends;
 mod bench;
 mod ci;
 mod compare;
+mod curation;
 mod make_model;
 mod plan_accuracy;
 mod run;
@@ -41,6 +42,8 @@ enum Task {
     SetupOrt(setup_ort::SetupOrt),
     /// Measure what choices cost and give: memory, speed, quality
     Bench(Box<bench::Bench>),
+    /// Measure what curation is worth: random, curated and clean records learned side by side
+    Curation(curation::Curation),
     /// Devices side by side: tokens a second and memory over the length of a sequence
     Compare(compare::Compare),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::PlanAccuracy(accuracy) => accuracy.run(),
         Task::SetupOrt(setup) => setup.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Curation(curation) => curation.run(),
         Task::Compare(compare) => compare.run(),
     };
     match result {

@@ -17,11 +17,12 @@ mod cache;
 mod devices;
 mod error;
 mod forward;
+mod lanes;
 mod program;
 mod session;
 mod weights;
 
 pub use backend::CandleBackend;
 pub use error::CandleError;
-pub use forward::{forward, forward_rows};
+pub use forward::{Checkpointed, forward, forward_rows};
 pub use weights::{DeviceWeights, Dropout};

@@ -24,6 +24,7 @@ mod visibility;
 pub mod config;
 pub mod graph;
 pub mod quant;
+pub mod random;
 pub mod saved;
 pub mod tensor;
 

@@ -98,6 +98,7 @@ fn ours() -> Json {
         optimizer: AdamWOptions::default(),
         clip: Some(1.0),
         context: CONTEXT,
+        checkpointing: false,
     };
     let mut trainer = Trainer::new(model.graph.clone(), weights, parameters, options);
     drop(model);

@@ -14,7 +14,7 @@ pub(crate) struct Gradients {
 
 impl Gradients {
     /// Adds those of one part of a batch.
-    pub fn add(&mut self, parameters: &[Parameter], mut found: GradStore) -> Result<()> {
+    pub fn add(&mut self, parameters: &[Parameter], found: &mut GradStore) -> Result<()> {
         self.sums.resize(parameters.len(), None);
         for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
             let Some(gradient) = found.remove(&parameter.variable) else { continue };

@@ -24,7 +24,6 @@ mod gradients;
 mod objective;
 mod optimizer;
 mod parameters;
-mod random;
 mod result;
 mod run;
 mod trainer;

@@ -8,6 +8,8 @@ use edgeformer_models::atomic::write_atomically;
 use serde_json::json;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, TokenizerBuilder};
 use tokenizers::{DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
@@ -28,6 +30,8 @@ pub struct BpeRequest {
     pub vocabulary: usize,
     /// How often two tokens must stand beside each other to become one.
     pub min_frequency: u64,
+    /// Whether every digit is a token of its own, as arithmetic wants it (SmolLM has it so).
+    pub split_digits: bool,
     /// The folder that gets `tokenizer.json` and `tokenizer_config.json`.
     pub output: PathBuf,
 }
@@ -54,7 +58,7 @@ pub fn train_bpe(request: &BpeRequest) -> Result<usize> {
         DecoderWrapper,
     >::new()
     .with_model(BPE::default())
-    .with_pre_tokenizer(Some(PreTokenizerWrapper::ByteLevel(bytes())))
+    .with_pre_tokenizer(Some(pre_tokenizer(request.split_digits)))
     .with_post_processor(Some(PostProcessorWrapper::ByteLevel(bytes())))
     .with_decoder(Some(DecoderWrapper::ByteLevel(bytes())))
     .build()
@@ -82,6 +86,17 @@ pub fn train_bpe(request: &BpeRequest) -> Result<usize> {
     });
     write(&request.output.join("tokenizer_config.json"), &format!("{config:#}\n"))?;
     Ok(tokenizer.get_vocab_size(true))
+}
+
+fn pre_tokenizer(split_digits: bool) -> PreTokenizerWrapper {
+    let bytes = PreTokenizerWrapper::ByteLevel(bytes());
+    match split_digits {
+        true => {
+            let digits = PreTokenizerWrapper::Digits(Digits::new(true));
+            PreTokenizerWrapper::Sequence(Sequence::new(vec![digits, bytes]))
+        }
+        false => bytes,
+    }
 }
 
 /// Bytes as they are: no space is put before a text.
@@ -114,6 +129,7 @@ mod tests {
             files: vec![file],
             vocabulary,
             min_frequency: 2,
+            split_digits: false,
             output: folder.join("tokenizer"),
         }
     }
@@ -133,6 +149,19 @@ mod tests {
         }
         assert!(tokenizer.encode("the cat sat", AddSpecial::AsModel, false).unwrap().len() < 6);
         assert_eq!(tokenizer.piece(tokenizer.eos().unwrap()), Some(END_OF_TEXT));
+    }
+
+    #[test]
+    fn digits_stay_apart_where_they_are_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "in 1234 and 1234 and 1234\n".repeat(20);
+        let tokens = |split_digits| {
+            let request = BpeRequest { split_digits, ..request(folder.path(), &text, 300) };
+            train_bpe(&request).unwrap();
+            let tokenizer = Tokenizer::from_folder(&request.output).unwrap().unwrap();
+            tokenizer.encode("1234", AddSpecial::AsModel, false).unwrap().len()
+        };
+        assert_eq!([tokens(false), tokens(true)], [1, 4]);
     }
 
     #[test]

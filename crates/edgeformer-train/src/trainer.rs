@@ -1,7 +1,9 @@
 //! One step of learning: forward, backward, update.
 
-use candle_core::{DType, Tensor};
-use edgeformer_backend_candle::{DeviceWeights, Dropout, forward_rows};
+use std::ops::Range;
+
+use candle_core::Tensor;
+use edgeformer_backend_candle::{Checkpointed, DeviceWeights, Dropout, forward_rows};
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Graph, Input};
 
@@ -9,8 +11,8 @@ use crate::gradients::Gradients;
 use crate::objective::{Objective, Target, loss};
 use crate::optimizer::{AdamWOptions, Moments, Schedule};
 use crate::parameters::Parameter;
-use crate::random::Random;
 use crate::{Error, Result};
+use edgeformer_core::random::Random;
 
 /// What goes in, and what is learned of it.
 #[derive(Debug, Clone)]
@@ -64,6 +66,9 @@ pub struct StepOptions {
     pub clip: Option<f64>,
     /// Tokens that a sequence may have: LongRoPE chooses its factors by it.
     pub context: usize,
+    /// Whether activations are computed again backward instead of kept: less memory, a third more
+    /// time.
+    pub checkpointing: bool,
 }
 
 /// A model whose answers are learned too.
@@ -114,6 +119,24 @@ pub struct Trainer {
     teacher: Option<Teacher>,
     dropouts: Dropouts,
     pub(crate) steps: u64,
+}
+
+/// What is asked of a graph, and what it should answer.
+struct Asked<'a> {
+    inputs: Vec<Input<'a>>,
+    rows: Vec<Range<usize>>,
+    targets: Vec<&'a Target>,
+}
+
+impl<'a> Asked<'a> {
+    /// That of the examples of which something is to be learned; `None` if of none.
+    fn of(examples: &[&'a Example]) -> Option<Self> {
+        let learned = || examples.iter().filter(|example| example.target.count() > 0);
+        let inputs: Vec<_> = learned().map(|one| one.input.as_input()).collect();
+        let rows = learned().map(|one| one.target.rows()).collect();
+        let targets = learned().map(|one| &one.target).collect();
+        (!inputs.is_empty()).then_some(Self { inputs, rows, targets })
+    }
 }
 
 /// What a step was like.
@@ -203,12 +226,9 @@ impl Trainer {
         let mut total = 0.0;
         for (index, part) in parts.iter().enumerate() {
             self.dropouts.set(&mut self.weights, Some([self.steps, index as u64]));
-            let sum = self.loss(part);
+            let sum = self.differentiate(part, targets, &mut gradients);
             self.dropouts.set(&mut self.weights, None);
-            let sum = sum?;
-            total += sum.to_scalar::<f64>()?;
-            let mean = (sum * (1.0 / targets as f64))?;
-            gradients.add(&self.parameters, mean.backward()?)?;
+            total += sum?;
         }
         let loss = self.finite("the loss", total / targets as f64)?;
         let gradient_norm = self.finite("the norm of gradients", gradients.norm()?)?;
@@ -224,28 +244,49 @@ impl Trainer {
     /// # Errors
     /// If an example does not fit the graph.
     pub fn evaluate(&self, examples: &[&Example]) -> Result<(f64, usize)> {
-        let sum = self.loss(examples)?.detach().to_scalar::<f64>()?;
-        Ok((sum, examples.iter().map(|example| example.target.count()).sum()))
+        let count = examples.iter().map(|example| example.target.count()).sum();
+        let Some(asked) = Asked::of(examples) else { return Ok((0.0, count)) };
+        let output = self.output(&self.graph, &self.weights, &asked)?.detach();
+        Ok((self.loss(&output, &asked)?.to_scalar::<f64>()?, count))
     }
 
-    fn loss(&self, examples: &[&Example]) -> Result<Tensor> {
-        let learned: Vec<&&Example> =
-            examples.iter().filter(|example| example.target.count() > 0).collect();
-        if learned.is_empty() {
-            return Ok(Tensor::zeros((), DType::F64, self.weights.device())?);
+    /// Adds the gradients of a part, whose loss is a mean over so many targets; gives the sum of its
+    /// losses.
+    fn differentiate(
+        &self,
+        part: &[&Example],
+        targets: usize,
+        gradients: &mut Gradients,
+    ) -> Result<f64> {
+        let Some(asked) = Asked::of(part) else { return Ok(0.0) };
+        let share = 1.0 / targets as f64;
+        if !self.options.checkpointing {
+            let sum = self.loss(&self.output(&self.graph, &self.weights, &asked)?, &asked)?;
+            let value = sum.to_scalar::<f64>()?;
+            gradients.add(&self.parameters, &mut (sum * share)?.backward()?)?;
+            return Ok(value);
         }
-        let inputs: Vec<Input<'_>> = learned.iter().map(|one| one.input.as_input()).collect();
-        let rows: Vec<_> = learned.iter().map(|one| one.target.rows()).collect();
-        let targets: Vec<&Target> = learned.iter().map(|one| &one.target).collect();
+        let Asked { inputs, rows, .. } = &asked;
         let context = self.options.context;
-        let output = forward_rows(&self.graph, &self.weights, &inputs, &rows, context)?;
+        let kept = Checkpointed::forward(&self.graph, &self.weights, inputs, rows, context)?;
+        let sum = self.loss(kept.output(), &asked)?;
+        let value = sum.to_scalar::<f64>()?;
+        let mut take = |found: &mut _| gradients.add(&self.parameters, found);
+        kept.backward((sum * share)?, &mut take)?;
+        Ok(value)
+    }
+
+    fn output(&self, graph: &Graph, weights: &DeviceWeights, asked: &Asked<'_>) -> Result<Tensor> {
+        let Asked { inputs, rows, .. } = asked;
+        Ok(forward_rows(graph, weights, inputs, rows, self.options.context)?)
+    }
+
+    fn loss(&self, output: &Tensor, asked: &Asked<'_>) -> Result<Tensor> {
         let teacher = match &self.teacher {
-            Some(Teacher { graph, weights }) => {
-                Some(forward_rows(graph, weights, &inputs, &rows, context)?.detach())
-            }
+            Some(Teacher { graph, weights }) => Some(self.output(graph, weights, asked)?.detach()),
             None => None,
         };
-        loss(self.options.objective, &output, &targets, teacher.as_ref())
+        loss(self.options.objective, output, &asked.targets, teacher.as_ref())
     }
 
     fn finite(&self, what: &'static str, value: f64) -> Result<f64> {

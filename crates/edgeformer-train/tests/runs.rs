@@ -39,6 +39,7 @@ fn trainer(rate: f64, eight_bit: bool) -> Trainer {
         optimizer,
         clip: Some(1.0),
         context: 16,
+        checkpointing: false,
     };
     Trainer::new(model.graph, weights, parameters, options)
 }

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -10,37 +11,89 @@ use crate::error::Result;
 
 /// The wanted rows of the output; `None` if none is.
 pub(crate) fn evaluate(call: &Call<'_>, past: &mut dyn Past) -> Result<Option<Tensor>> {
-    let graph = call.graph;
-    let last_use = last_uses(call);
-    let mixes = graph.nodes.iter().rposition(|node| node.op.mixes_rows());
-    let wants_nothing = call.wanted.iter().all(|wanted| wanted.is_empty());
-    let mut evaluator = Evaluator { call, past, turns: Turns::new(&call.setting.ropes) };
-    let mut values: Vec<Option<Rows>> = vec![None; graph.values.len()];
-    for (index, node) in graph.nodes.iter().enumerate() {
-        let last_mix = Some(index) == mixes;
-        let made = evaluator.node(index, node, &values, last_mix)?;
-        if last_mix && wants_nothing {
-            // The caches are filled: nobody looks at the rest.
-            return Ok(None);
-        }
-        for (value, rows) in node.outputs.iter().zip(made) {
-            values[value.index()] = Some(rows);
-        }
-        for value in node.inputs.iter().chain(&node.outputs) {
-            if last_use[value.index()] <= index {
-                values[value.index()] = None;
+    let mut values = Values::none(call);
+    let nodes = 0..call.graph.nodes.len();
+    match values.evaluate(call, past, nodes)? {
+        Reached::End => values.output(call),
+        Reached::NothingWanted => Ok(None),
+    }
+}
+
+/// How far an evaluation came.
+#[derive(PartialEq, Eq)]
+pub(super) enum Reached {
+    /// The end of the nodes that it was asked for.
+    End,
+    /// Caches are filled, and no row behind is wanted.
+    NothingWanted,
+}
+
+/// What nodes have made and others will read.
+#[derive(Clone)]
+pub(super) struct Values {
+    made: Vec<Option<Rows>>,
+    /// For every value the last node that reads it.
+    last_use: Vec<usize>,
+    /// The last node that mixes rows.
+    mixes: Option<usize>,
+}
+
+impl Values {
+    /// Before the first node.
+    pub fn none(call: &Call<'_>) -> Self {
+        let graph = call.graph;
+        let mixes = graph.nodes.iter().rposition(|node| node.op.mixes_rows());
+        Self { made: vec![None; graph.values.len()], last_use: last_uses(call), mixes }
+    }
+
+    /// Those that are alive.
+    pub fn alive(&mut self) -> impl Iterator<Item = &mut Rows> {
+        self.made.iter_mut().flatten()
+    }
+
+    /// Goes through some nodes, in the graph's order.
+    pub fn evaluate(
+        &mut self,
+        call: &Call<'_>,
+        past: &mut dyn Past,
+        nodes: Range<usize>,
+    ) -> Result<Reached> {
+        let mut evaluator = Evaluator { call, past, turns: Turns::new(&call.setting.ropes) };
+        for (index, node) in nodes.clone().zip(&call.graph.nodes[nodes]) {
+            let last_mix = Some(index) == self.mixes;
+            let made = evaluator.node(index, node, &self.made, last_mix)?;
+            if last_mix && wants_nothing(call) {
+                // The caches are filled: nobody looks at the rest.
+                return Ok(Reached::NothingWanted);
+            }
+            for (value, rows) in node.outputs.iter().zip(made) {
+                self.made[value.index()] = Some(rows);
+            }
+            for value in node.inputs.iter().chain(&node.outputs) {
+                if self.last_use[value.index()] <= index {
+                    self.made[value.index()] = None;
+                }
+            }
+            if last_mix {
+                narrow(call, &mut self.made)?;
             }
         }
-        if last_mix {
-            narrow(call, &mut values)?;
+        Ok(Reached::End)
+    }
+
+    /// The wanted rows of the output, behind the last node.
+    pub fn output(mut self, call: &Call<'_>) -> Result<Option<Tensor>> {
+        let output = self.made[call.graph.output.value.index()].take();
+        let Some(output) = output.filter(|_| !wants_nothing(call)) else { return Ok(None) };
+        match self.mixes {
+            Some(_) => Ok(Some(output.x)),
+            None => Ok(Some(output.narrowed(call.wanted)?.x)),
         }
     }
-    let output = values[graph.output.value.index()].take();
-    let Some(output) = output.filter(|_| !wants_nothing) else { return Ok(None) };
-    match mixes {
-        Some(_) => Ok(Some(output.x)),
-        None => Ok(Some(output.narrowed(call.wanted)?.x)),
-    }
+}
+
+fn wants_nothing(call: &Call<'_>) -> bool {
+    call.wanted.iter().all(|wanted| wanted.is_empty())
 }
 
 /// Behind the last op that mixes rows, only the wanted ones are computed.

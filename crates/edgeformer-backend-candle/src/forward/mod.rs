@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod checkpoint;
 mod evaluate;
 mod experts;
 mod fused;
@@ -27,6 +28,7 @@ use edgeformer_core::{Graph, Input, LatentForm, SessionOptions};
 use crate::DeviceWeights;
 use crate::error::Result;
 pub(crate) use attention::{SCORES, TILE};
+pub use checkpoint::Checkpointed;
 pub(crate) use evaluate::evaluate;
 pub(crate) use rope::Ropes;
 pub(crate) use sight::Windows;

@@ -91,8 +91,7 @@ fn widened(model: &Model, options: &SessionOptions) -> u64 {
     let one = |weight: &Weight| match weight.parts()[0].format() {
         Format::F32 => 0,
         Format::F16 | Format::BF16 => elements(weight).min(WIDENED),
-        _ if elements(weight) > DEQUANTIZED => 0,
-        _ => elements(weight),
+        _ => elements(weight).min(DEQUANTIZED),
     };
     F32 * model.weights.iter().map(|(_, weight)| one(weight)).max().unwrap_or(0) as u64
 }

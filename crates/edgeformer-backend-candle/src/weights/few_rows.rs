@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::widen::widen;
+use crate::lanes::dot;
 
 /// `x Wᵀ` of few f32 rows and a matrix of half floats, which is read once and never widened as a
 /// whole: decoding is bound by how fast weights come from memory.
@@ -11,8 +12,6 @@ pub(super) struct FewRows;
 
 /// Rows of the matrix that a thread takes at a time.
 const SHARE: usize = 32;
-/// Sums that a dot product is split into, so that the compiler can keep them in vectors.
-const LANES: usize = 16;
 
 impl CustomOp2 for FewRows {
     fn name(&self) -> &'static str {
@@ -84,19 +83,6 @@ fn products<T: Sync>(
         }
     });
     sums
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a_lanes.remainder().iter().zip(b_lanes.remainder());
-    let rest: f32 = rest.map(|(a, b)| a * b).sum();
-    for (a, b) in a_lanes.zip(b_lanes) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }
 
 /// `[rows, out]` from `[out, rows]`.

@@ -1,5 +1,5 @@
 use candle_core::quantized::GgmlDType;
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Result};
 use edgeformer_core::Format;
 
 /// Candle's name for a quantized format, if it has it.
@@ -17,6 +17,15 @@ pub(super) fn quantized(format: Format) -> Option<GgmlDType> {
         Format::Q6K => GgmlDType::Q6K,
         Format::F32 | Format::F16 | Format::BF16 | Format::Iq4Nl | Format::Iq4Xs => return None,
     })
+}
+
+/// The format that candle's name stands for.
+///
+/// # Errors
+/// If none does.
+pub(super) fn core(dtype: GgmlDType) -> Result<Format> {
+    let known = Format::ALL.into_iter().find(|&format| quantized(format) == Some(dtype));
+    known.ok_or_else(|| candle_core::Error::Msg(format!("{dtype:?} is no format of blocks")))
 }
 
 /// What a tensor becomes that candle has no quantized format for.

@@ -4,6 +4,7 @@ use candle_core::quantized::QTensor;
 use candle_core::{DType, Tensor};
 
 use super::few_rows::FewRows;
+use super::product::{Product, TiledProduct};
 use super::quantized::Quantized;
 use super::widen::widen;
 use crate::error::Result;
@@ -17,35 +18,46 @@ const FEW: usize = 8;
 /// Rows from which on the processor multiplies floats faster than candle's blocks, the time that it
 /// takes to dequantize them counted: its kernels read a block anew for every row.
 const MANY: usize = 32;
-/// Elements of a matrix that is dequantized for that at most: 256 MiB of f32.
-pub(crate) const DEQUANTIZED: usize = 1 << 26;
-
 /// A matrix `[out, in]` on a device.
 #[derive(Debug, Clone)]
 pub(crate) enum Matrix {
     /// Floats, as wide as activations or half.
     Float(Tensor),
+    /// Floats as wide as activations that have a gradient.
+    Learning(Tensor),
     /// Blocks in one of candle's formats.
     Quantized(Arc<QTensor>),
 }
 
 impl Matrix {
+    /// A matrix of floats that has a gradient, or none.
+    pub fn of(values: Tensor, learns: bool) -> Self {
+        if learns { Self::Learning(values) } else { Self::Float(values) }
+    }
+
     /// `x Wᵀ` of rows `[n, in]`.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Quantized(matrix) => {
                 let x = x.contiguous()?;
-                let small = matrix.shape().elem_count() <= DEQUANTIZED;
-                if small && x.device().is_cpu() && x.dim(0)? >= MANY {
-                    return Ok(x.matmul(&matrix.dequantize(x.device())?.t()?)?);
+                if x.device().is_cpu() && x.dim(0)? >= MANY {
+                    return Ok(x.apply_op1(TiledProduct(matrix.clone()))?);
                 }
                 Ok(x.apply_op1(Quantized(matrix.clone()))?)
             }
-            Self::Float(matrix) if matrix.dtype() == x.dtype() => {
-                Ok(x.contiguous()?.matmul(&matrix.t()?)?)
-            }
-            Self::Float(matrix) => half_product(x, matrix),
+            Self::Float(matrix) if matrix.dtype() != x.dtype() => half_product(x, matrix),
+            Self::Float(matrix) => wide_product(x, matrix, false),
+            Self::Learning(matrix) => wide_product(x, matrix, true),
         }
+    }
+}
+
+/// The product with a matrix of floats as wide as the rows'.
+fn wide_product(x: &Tensor, matrix: &Tensor, learns: bool) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    match x.device().is_cpu() {
+        true => Ok(x.apply_op2(matrix, Product { learns })?),
+        false => Ok(x.matmul(&matrix.t()?)?),
     }
 }
 

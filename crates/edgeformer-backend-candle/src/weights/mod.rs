@@ -6,7 +6,9 @@ mod few_rows;
 mod format;
 mod load;
 mod matrix;
+mod product;
 mod quantized;
+mod rounding;
 mod usage;
 mod widen;
 
@@ -14,13 +16,15 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use edgeformer_core::graph::WeightId;
-use edgeformer_core::{Error, Graph, Model, Weight};
+use edgeformer_core::{Error, Format, Graph, Model, Weight};
 
 use crate::CandleError;
 use crate::error::{Result, problem};
 pub use dropout::Dropout;
 pub(crate) use load::planned_bytes;
-pub(crate) use matrix::{DEQUANTIZED, Matrix, WIDENED};
+pub(crate) use matrix::{Matrix, WIDENED};
+pub(crate) use product::DEQUANTIZED;
+use rounding::Rounding;
 pub(crate) use widen::widen;
 
 /// A model's weights on a device, in the order of [`Graph::weights`].
@@ -32,6 +36,8 @@ pub struct DeviceWeights {
     dtype: DType,
     /// Of products whose inputs are partly left out.
     dropouts: BTreeMap<usize, Dropout>,
+    /// Of matrices that products see as a format would hold them.
+    roundings: BTreeMap<usize, Format>,
 }
 
 #[derive(Debug)]
@@ -62,7 +68,7 @@ impl DeviceWeights {
         model.weights.check(&model.graph)?;
         let weights = load::all(model, device)?;
         let (device, dtype) = (device.clone(), DType::F32);
-        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new() })
+        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new(), roundings: BTreeMap::new() })
     }
 
     /// Weights from tensors of one float type, in the order of the graph's: those that are
@@ -96,7 +102,7 @@ impl DeviceWeights {
         let named = graph.weights.iter().map(|info| info.name.clone()).zip(tensors);
         let dense = |(name, tensor)| DeviceWeight { name, form: Form::Dense(tensor), table: None };
         let weights = named.map(dense).collect();
-        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new() })
+        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new(), roundings: BTreeMap::new() })
     }
 
     /// Replaces a weight of floats with a variable of its values and returns it: it gets gradients.
@@ -130,6 +136,26 @@ impl DeviceWeights {
         };
     }
 
+    /// Lets products with a weight see it as a format would hold it, while it stays in floats itself
+    /// and gradients pass it by: training that is aware of quantization. Gives whether it applies: to
+    /// matrices of f32 on the processor whose rows are whole blocks.
+    pub fn set_rounding(&mut self, id: WeightId, format: Format) -> bool {
+        let fits = match self.weights.get(id.index()).map(|weight| &weight.form) {
+            Some(Form::Dense(matrix)) => {
+                let cols = matrix.dims().last().copied().unwrap_or(0);
+                matrix.rank() == 2
+                    && matrix.dtype() == DType::F32
+                    && self.device.is_cpu()
+                    && Rounding(format).fits(cols)
+            }
+            _ => false,
+        };
+        if fits {
+            self.roundings.insert(id.index(), format);
+        }
+        fits
+    }
+
     /// Where they lie.
     pub fn device(&self) -> &Device {
         &self.device
@@ -153,7 +179,13 @@ impl DeviceWeights {
         let dropout = self.dropouts.get(&id.index());
         let x = &dropout.map_or_else(|| Ok(x.clone()), |dropout| dropout.apply(x))?;
         match &self.weights[id.index()].form {
-            Form::Dense(tensor) => Matrix::Float(tensor.clone()).product(x),
+            Form::Dense(tensor) => {
+                let matrix = match self.roundings.get(&id.index()) {
+                    Some(&format) => tensor.apply_op1(Rounding(format))?,
+                    None => tensor.clone(),
+                };
+                Matrix::of(matrix, tensor.is_variable()).product(x)
+            }
             Form::Matrices(parts) => {
                 let products = parts.iter().map(|part| part.product(x));
                 Ok(match products.collect::<Result<Vec<_>>>()?.as_slice() {
@@ -168,7 +200,7 @@ impl DeviceWeights {
     /// One matrix of a stack `[count, out, in]`.
     pub(crate) fn expert(&self, id: WeightId, index: usize) -> Result<Matrix> {
         match &self.weights[id.index()].form {
-            Form::Dense(tensor) => Ok(Matrix::Float(tensor.get(index)?)),
+            Form::Dense(tensor) => Ok(Matrix::of(tensor.get(index)?, tensor.is_variable())),
             Form::Matrices(parts) => Ok(parts[index].clone()),
             Form::Host => Err(self.misplaced(id)),
         }

@@ -122,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::random::Random;
+    use edgeformer_core::random::Random;
 
     fn found(texts: &[String], threshold: f64) -> Vec<Option<usize>> {
         let options = Duplicates { threshold, shingle: Some(3), ..Duplicates::default() };

@@ -1,6 +1,6 @@
 //! MinHash (Broder 1997, "On the resemblance and containment of documents").
 
-use crate::random::Random;
+use edgeformer_core::random::Random;
 
 /// Permutations of a signature: the estimate's standard error is at most 1/√128 / 2, 0.044.
 pub const PERMUTATIONS: usize = 128;

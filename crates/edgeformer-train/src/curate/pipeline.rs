@@ -16,8 +16,8 @@ use super::quota::Groups;
 use super::reason::Reason;
 use super::validity::Validity;
 use crate::data::{Entry, Pool};
-use crate::random::Random;
 use crate::{Error, Result};
+use edgeformer_core::random::Random;
 
 /// A pool with what became of each of its records.
 #[derive(Debug)]

@@ -77,11 +77,28 @@ impl Base {
                     Method::Head => Learning::Head,
                     Method::Full | Method::Lora(_) => Learning::All,
                 };
+                let linear = linear_layers(&file.model);
+                let dropouts = Dropouts::new(linear.clone(), request.dropout, request.seed);
                 let model = file.model.clone();
                 let subject = Subject { file, model, adapter: None, _copy: copy };
-                Self::with(subject, &learning, Dropouts::default())
+                let mut base = Self::with(subject, &learning, dropouts)?;
+                if let Some(format) = request.quantize_aware {
+                    base.round(&linear, format)?;
+                }
+                Ok(base)
             }
         }
+    }
+
+    /// Lets products see these matrices as a format would hold them.
+    fn round(&mut self, matrices: &[WeightId], format: Format) -> Result<()> {
+        let rounded = matrices.iter().filter(|&&id| self.weights.set_rounding(id, format));
+        if rounded.count() == 0 {
+            let name = format.name();
+            let problem = format!("no matrix can be rounded to {name}: rows are no whole blocks");
+            return Err(Error::Request(problem));
+        }
+        Ok(())
     }
 
     fn with(subject: Subject, learning: &Learning, dropouts: Dropouts) -> Result<Self> {
@@ -99,6 +116,21 @@ fn in_gguf(model: &Path, output: &Path) -> Result<(PathBuf, Option<Copy>)> {
     let copy = output.join(".base.gguf");
     Checkpoint::open(model)?.write_gguf(&copy)?;
     Ok((copy.clone(), Some(Copy(copy))))
+}
+
+/// The matrices of linear layers, but for that which gives the output: it is kept more precisely
+/// where a model is quantized.
+fn linear_layers(model: &Model) -> Vec<WeightId> {
+    let graph = &model.graph;
+    let layers = graph.nodes.iter().filter_map(|node| match node.op {
+        Op::Linear { weight, .. } if !is_output(&graph.weight(weight).name) => Some(weight),
+        _ => None,
+    });
+    layers.collect()
+}
+
+fn is_output(name: &str) -> bool {
+    matches!(name, "output.weight" | "token_embd.weight")
 }
 
 /// The names that an adapter's matrices have in a graph.

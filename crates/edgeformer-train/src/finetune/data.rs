@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use super::examples::{Encoded, Encoding, encode, windows};
 use super::request::Request;
 use crate::data::{Entry, Pool, Record, Strictness};
-use crate::random::Random;
 use crate::run::mean_loss;
 use crate::trainer::{Example, Trainer};
 use crate::{Error, Result};
+use edgeformer_core::random::Random;
 
 /// What the numbers of a split are for.
 const SPLIT: u64 = 3;
@@ -29,14 +29,22 @@ impl Data {
     /// Reads the files of a request; records have at most so many tokens.
     pub fn read(request: &Request, file: &ModelFile, context: usize) -> Result<Self> {
         let encoding = Encoding::of(file, context, request.truncate)?;
-        let encode = if request.windows { windows } else { encode };
+        let stride = request.stride.unwrap_or(context);
+        let learn = |pool: &Pool| match request.windows {
+            true => windows(pool, &encoding, stride),
+            false => encode(pool, &encoding),
+        };
+        let validate = |pool: &Pool| match request.windows {
+            true => windows(pool, &encoding, context),
+            false => encode(pool, &encoding),
+        };
         let pool = pool_of(&request.data, request.strictness)?;
-        let mut learned = encode(&pool, &encoding)?;
+        let mut learned = learn(&pool)?;
         let mut sha256 = sha256(&request.data)?;
         let validation = match &request.validation {
             Some(path) => {
                 sha256 = format!("{sha256} and {}", self::sha256(path)?);
-                encode(&pool_of(path, request.strictness)?, &encoding)?.examples
+                validate(&pool_of(path, request.strictness)?)?.examples
             }
             None => split(&mut learned.examples, request.validation_share, request.seed),
         };

@@ -84,17 +84,21 @@ pub fn encode(pool: &Pool, encoding: &Encoding<'_>) -> Result<Encoded> {
 }
 
 /// The records of a file as one stream, cut into windows of `context` tokens: every token but the
-/// first of a window is learned. What is left at the end is a shorter window.
+/// first of a window is learned. What is left at the end is a shorter window. A window begins
+/// `stride` tokens behind the one before it.
 ///
 /// # Errors
 /// As [`encode`], but that no record is too long.
-pub fn windows(pool: &Pool, encoding: &Encoding<'_>) -> Result<Encoded> {
+pub fn windows(pool: &Pool, encoding: &Encoding<'_>, stride: usize) -> Result<Encoded> {
     let mut stream = Vec::new();
     for entry in &pool.entries {
         let (tokens, _) = one(entry, encoding).map_err(|error| line(pool, entry, error))?;
         stream.extend(tokens);
     }
-    let windows = stream.chunks(encoding.context);
+    let from = |start: usize| &stream[start..(start + encoding.context).min(stream.len())];
+    // The last window ends the stream: what would begin behind it is a part of it.
+    let last = stream.len().saturating_sub(encoding.context).div_ceil(stride.max(1));
+    let windows = (0..=last).map(|index| from(index * stride.max(1)));
     let examples =
         windows.filter_map(|window| example(window.to_vec(), &vec![true; window.len()])).collect();
     Ok(Encoded { examples, ..Encoded::default() })

@@ -3,7 +3,7 @@ use std::path::Path;
 use edgeformer_models::initial::{Initial, write_initial};
 
 use crate::Result;
-use crate::random::Random;
+use edgeformer_core::random::Random;
 
 /// What the numbers of a new model are for.
 const WEIGHTS: u64 = 5;

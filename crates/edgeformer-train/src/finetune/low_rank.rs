@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use edgeformer_core::{Adapter, Graph, LowRank, Op, Tensor};
 use serde::Serialize;
 
-use crate::random::Random;
 use crate::{Error, Result};
+use edgeformer_core::random::Random;
 
 /// What the numbers of a new adapter are for.
 const INITIAL: u64 = 2;

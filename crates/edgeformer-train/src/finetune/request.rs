@@ -59,12 +59,24 @@ pub struct Request {
     pub batch: usize,
     /// Tokens that go through the model at a time; gradients of a batch are added up.
     pub part_tokens: usize,
+    /// Whether activations are computed again backward instead of kept.
+    pub checkpointing: bool,
     /// Tokens of a record at most [default: the model's context].
     pub context: Option<usize>,
     /// Whether longer records are cut; else they are refused.
     pub truncate: bool,
     /// Whether records are learned as one stream in windows of the context, every token of them.
     pub windows: bool,
+    /// Tokens from the beginning of a window to that of the next [default: the context]; windows that
+    /// overlap show tokens behind different beginnings.
+    pub stride: Option<usize>,
+    /// The share of the inputs of linear layers that is left out in training; adapters have their
+    /// own.
+    pub dropout: f32,
+    /// What the matrices of linear layers are rounded to while they learn, so that the model loses
+    /// little when it is stored so.
+    #[serde(serialize_with = "format_name")]
+    pub quantize_aware: Option<Format>,
     /// The highest learning rate.
     pub learning_rate: Option<f64>,
     /// How it falls.
@@ -110,9 +122,13 @@ impl Request {
             steps: None,
             batch: 8,
             part_tokens: 2048,
+            checkpointing: false,
             context: None,
             truncate: false,
             windows: false,
+            stride: None,
+            dropout: 0.0,
+            quantize_aware: None,
             learning_rate: None,
             decay: Decay::Cosine,
             warmup: 0.03,
@@ -153,9 +169,19 @@ impl Request {
             (self.temperature > 0.0, "the temperature must be above 0"),
             ((0.0..=1.0).contains(&self.teacher_share), "the teacher's share is from 0 to 1"),
             (self.context.is_none_or(|tokens| tokens > 1), "a context must have two tokens"),
+            (self.stride.is_none_or(|tokens| tokens > 0), "a stride must have a token"),
+            ((0.0..1.0).contains(&self.dropout), "dropout is from 0 to below 1"),
+            (
+                self.optimizer.betas.iter().all(|beta| (0.0..1.0).contains(beta)),
+                "the optimizer's betas are from 0 to below 1",
+            ),
         ];
         if let Some((_, problem)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(Error::Request((*problem).into()));
+        }
+        if matches!(self.method, Method::Lora(_)) && self.quantize_aware.is_some() {
+            let problem = "weights that do not learn cannot learn to be quantized (--method full)";
+            return Err(Error::Request(problem.into()));
         }
         match (&self.method, self.base_format) {
             (Method::Lora(options), _) => options.check(),

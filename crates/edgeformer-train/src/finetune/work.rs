@@ -59,7 +59,9 @@ pub struct Finetuned {
     pub stopped: &'static str,
     /// Seconds of this process.
     pub seconds: f64,
-    /// Tokens that were learned from in a second.
+    /// Tokens that this process learned from.
+    pub tokens: usize,
+    /// Those of a second of steps.
     pub tokens_per_second: f64,
 }
 
@@ -125,6 +127,7 @@ pub fn finetune(
         best: outcome.best,
         stopped: if outcome.stopped == Stopped::Early { "early" } else { "all steps taken" },
         seconds: start.elapsed().as_secs_f64(),
+        tokens: record.tokens,
         tokens_per_second: record.tokens as f64 / record.seconds.max(1e-9),
     };
     chart::draw(&request.output.join("loss.png"), lines)?;
@@ -215,6 +218,7 @@ fn step_options(request: &Request, file: &ModelFile, steps: u64, peak: f64) -> S
         optimizer: request.optimizer,
         clip: request.clip,
         context: context(request, file),
+        checkpointing: request.checkpointing,
     }
 }
 

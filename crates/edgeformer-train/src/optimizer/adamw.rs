@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn case() -> (Vec<f64>, Vec<Vec<f64>>) {
-        let mut random = crate::random::Random::of(5, &[]);
+        let mut random = edgeformer_core::random::Random::of(5, &[]);
         let mut drawn = |count: usize, spread: f64| -> Vec<f64> {
             (0..count).map(|_| spread * random.gaussian()).collect()
         };

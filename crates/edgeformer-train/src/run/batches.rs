@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
-use crate::random::Random;
 use crate::trainer::Example;
+use edgeformer_core::random::Random;
 
 /// What the numbers of an order are for.
 const ORDER: u64 = 1;

@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn read(fixture: &Path) -> Self {
+    pub fn read(fixture: &Path, checkpointing: bool) -> Self {
         let text = fs::read_to_string(fixture.join("run.json")).unwrap();
         let run: Value = serde_json::from_str(&text).unwrap();
         let number = |value: &Value| value.as_f64().unwrap();
@@ -48,6 +48,7 @@ impl Run {
             optimizer,
             clip,
             context: 64,
+            checkpointing,
         };
         let expected = run["loss_and_grad_norm"].as_array().unwrap().iter().map(pair).collect();
         Self { options, expected }

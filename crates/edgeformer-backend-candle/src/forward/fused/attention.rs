@@ -8,6 +8,9 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
+use super::exp::exp;
+use crate::lanes;
+
 /// Queries that are attended at a time.
 const TILE: usize = 128;
 
@@ -254,7 +257,7 @@ impl WholeAttention {
         };
         let rows = made.par_chunks_mut(columns).zip(given.par_chunks(columns));
         rows.for_each(|(made, given)| {
-            let along: f32 = made.iter().zip(given).map(|(weight, given)| weight * given).sum();
+            let along = lanes::dot(made, given);
             for (made, given) in made.iter_mut().zip(given) {
                 *made *= self.scale * (given - along);
             }
@@ -274,13 +277,9 @@ fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
     row[..seen.start].fill(0.0);
     row[seen.end..].fill(0.0);
     let row = &mut row[seen];
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for score in row.iter_mut() {
-        *score = (scale * (*score - largest)).exp();
-        sum += *score;
-    }
-    let inverse = 1.0 / sum;
+    let largest = lanes::fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+    row.iter_mut().for_each(|score| *score = exp(scale * (*score - largest)));
+    let inverse = 1.0 / lanes::fold(row, 0.0, |a, b| a + b);
     row.iter_mut().for_each(|score| *score *= inverse);
 }
 

@@ -4,6 +4,7 @@
 //! Each is compared with its composition, forward and backward.
 
 mod attention;
+mod exp;
 mod norm;
 mod rope;
 mod silu;

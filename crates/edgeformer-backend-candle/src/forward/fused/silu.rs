@@ -1,6 +1,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::exp::exp;
 use super::slice::{floats, with_floats};
 
 /// Elements that one task takes.
@@ -46,7 +47,7 @@ impl CustomOp1 for Silu {
 
 /// Neither end of it overflows: `exp` of much is infinite, and one over that is zero.
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    1.0 / (1.0 + exp(-x))
 }
 
 #[cfg(test)]

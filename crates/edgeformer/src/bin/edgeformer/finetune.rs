@@ -89,6 +89,7 @@ pub fn with_run(request: Request, run: &RunArguments) -> Request {
         steps: run.max_steps,
         batch: run.batch_size,
         part_tokens: run.micro_batch_tokens,
+        checkpointing: run.gradient_checkpointing,
         context: run.ctx_size,
         learning_rate: run.learning_rate,
         decay: match run.schedule {
@@ -98,11 +99,14 @@ pub fn with_run(request: Request, run: &RunArguments) -> Request {
         },
         warmup: run.warmup_ratio,
         optimizer: AdamWOptions {
+            betas: [run.adam_beta1, run.adam_beta2],
             weight_decay: run.weight_decay,
             eight_bit: run.optim_8bit,
             ..AdamWOptions::default()
         },
         clip: Some(run.max_grad_norm).filter(|&norm| norm > 0.0),
+        dropout: run.dropout,
+        quantize_aware: run.quantize_aware,
         average: run.ema,
         evaluate_every: run.eval_steps,
         patience: run.patience,

@@ -26,6 +26,7 @@ pub fn run(command: &Train) -> Outcome {
         validation_share: command.validation_split,
         strictness: strictness(command.strict),
         windows: true,
+        stride: command.stride,
         ..Request::new(start, data, output, Method::Full)
     };
     learn(&with_run(request, &command.run), command.quiet, command.json)
@@ -38,6 +39,7 @@ pub fn tokenizer(command: &Tokenizer) -> Outcome {
         files: command.files.clone(),
         vocabulary: command.vocab_size,
         min_frequency: command.min_frequency,
+        split_digits: command.split_digits,
         output: command.output.clone(),
     })?;
     drop(working);

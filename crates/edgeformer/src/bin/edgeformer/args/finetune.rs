@@ -94,6 +94,9 @@ pub struct RunArguments {
     /// Tokens that go through the model at a time: gradients of a step are added up
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = count)]
     pub micro_batch_tokens: usize,
+    /// Compute activations again backward instead of keeping them: less memory, a third more time
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
     /// Tokens of a record at most [default: the model's context]
     #[arg(short = 'c', long, visible_alias = "max-length", value_name = "N", value_parser = count)]
     pub ctx_size: Option<usize>,
@@ -106,6 +109,12 @@ pub struct RunArguments {
     /// Share of the steps in which the learning rate rises
     #[arg(long, value_name = "SHARE", default_value_t = 0.03)]
     pub warmup_ratio: f64,
+    /// Decay of the mean of gradients
+    #[arg(long, value_name = "B", default_value_t = 0.9)]
+    pub adam_beta1: f64,
+    /// Decay of the mean of their squares
+    #[arg(long, value_name = "B", default_value_t = 0.999)]
+    pub adam_beta2: f64,
     /// Share of a matrix that is taken off in a step, times the learning rate
     #[arg(long, value_name = "W", default_value_t = 0.0)]
     pub weight_decay: f64,
@@ -115,6 +124,14 @@ pub struct RunArguments {
     /// The norm that gradients are cut to; 0 leaves them
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     pub max_grad_norm: f64,
+    /// Share of the inputs of linear layers that is left out while weights learn (adapters:
+    /// --lora-dropout)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub dropout: f32,
+    /// Round the matrices of linear layers to this format while they learn, so that little is lost when
+    /// the model is quantized to it
+    #[arg(long, visible_alias = "qat", value_name = "FORMAT")]
+    pub quantize_aware: Option<Format>,
     /// Keep an exponential mean of the weights, of this decay
     #[arg(long, value_name = "D")]
     pub ema: Option<f64>,

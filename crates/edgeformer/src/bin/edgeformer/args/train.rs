@@ -28,6 +28,10 @@ pub struct Train {
     /// End at the first line that is no record, instead of leaving it out
     #[arg(long)]
     pub strict: bool,
+    /// Tokens from the beginning of a window to that of the next; less than the context lets windows
+    /// overlap [default: the context]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub stride: Option<usize>,
     #[command(flatten)]
     pub run: RunArguments,
     /// What was done as one JSON object
@@ -63,6 +67,9 @@ pub struct TokenizerTrain {
     /// How often two tokens must stand beside each other to become one
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub min_frequency: u64,
+    /// Make every digit a token of its own, for arithmetic
+    #[arg(long)]
+    pub split_digits: bool,
     /// The folder that gets tokenizer.json and tokenizer_config.json
     #[arg(short, long, value_name = "FOLDER")]
     pub output: PathBuf,

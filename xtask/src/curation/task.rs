@@ -1,0 +1,201 @@
+//! The two tasks: what is learned, from which start, and how it is judged.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::arithmetic;
+use super::pool::{Record, lines, passages, spoil};
+use crate::run::Result;
+
+/// A task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Problems of GSM8K, judged by the loss of solutions that were held out.
+    Gsm8k,
+    /// Sums of numbers of several digits, judged by right answers.
+    Arithmetic,
+}
+
+/// Everything of one task that does not depend on what is chosen.
+pub struct Setting {
+    /// Clean records; two in five of the pool.
+    pub clean: usize,
+    /// Records to judge with.
+    pub held_out: usize,
+    /// How often a tenth of the pool is learned.
+    pub epochs: f64,
+    /// How often all clean records are.
+    pub clean_epochs: f64,
+    /// Options of `finetune` that all runs share.
+    pub finetune: &'static [&'static str],
+    /// Options of `curate` for the difficulty of a record.
+    pub difficulty: &'static [&'static str],
+    /// Options of `train` for the start.
+    pub train: &'static [&'static str],
+    /// Tokens of the vocabulary.
+    pub vocabulary: &'static str,
+}
+
+/// Records of GSM8K's training split that the start is trained on; pools are of those behind.
+const SEEN: usize = 2500;
+
+/// Sums of digits that the start of the arithmetic task is trained on.
+const FACTS: usize = 20_000;
+
+impl Task {
+    pub const ALL: [Self; 2] = [Self::Gsm8k, Self::Arithmetic];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gsm8k => "gsm8k",
+            Self::Arithmetic => "arithmetic",
+        }
+    }
+
+    pub fn setting(self) -> Setting {
+        match self {
+            Self::Gsm8k => Setting {
+                clean: 800,
+                held_out: 150,
+                epochs: 1.5,
+                clean_epochs: 2.0,
+                finetune: &["--batch-size", "8", "--learning-rate", "5e-4", "--truncate"],
+                difficulty: &["--ifd", "0.95"],
+                train: &[
+                    "--epochs",
+                    "1",
+                    "--batch-size",
+                    "8",
+                    "--ctx-size",
+                    "256",
+                    "--learning-rate",
+                    "1.5e-3",
+                    "--warmup-ratio",
+                    "0.05",
+                    "--weight-decay",
+                    "0.1",
+                    "--adam-beta2",
+                    "0.98",
+                ],
+                vocabulary: "2048",
+            },
+            Self::Arithmetic => Setting {
+                clean: 2000,
+                held_out: 200,
+                epochs: 6.0,
+                clean_epochs: 8.0,
+                finetune: &["--batch-size", "16", "--learning-rate", "1e-3", "--truncate"],
+                difficulty: &["--ifd", "0.95"],
+                train: &[
+                    "--epochs",
+                    "1",
+                    "--batch-size",
+                    "16",
+                    "--ctx-size",
+                    "128",
+                    "--learning-rate",
+                    "2e-3",
+                    "--warmup-ratio",
+                    "0.05",
+                    "--adam-beta2",
+                    "0.98",
+                ],
+                vocabulary: "512",
+            },
+        }
+    }
+
+    /// Hugging Face's configuration of the model: 5.3 million weights for words, 0.9 for sums.
+    pub fn config(self) -> Value {
+        let (vocabulary, width, ffn, layers, heads) = match self {
+            Self::Gsm8k => (2048, 256, 640, 7, 4),
+            Self::Arithmetic => (512, 128, 384, 4, 4),
+        };
+        json!({
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "vocab_size": vocabulary,
+            "hidden_size": width,
+            "intermediate_size": ffn,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": heads / 2,
+            "max_position_embeddings": 512,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": true,
+            "hidden_act": "silu",
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+            "torch_dtype": "float32",
+        })
+    }
+
+    /// Writes what is learned and asked into a folder: `start.jsonl` and `start.txt` for the model
+    /// at the start, `pool.jsonl`, `clean.jsonl`, `held-out.jsonl`.
+    pub fn write(self, shared: &Path, folder: &Path, seed: u64) -> Result<()> {
+        let setting = self.setting();
+        let plays = passages(&read(&shared.join("data/tinyshakespeare/input.txt"))?, 800);
+        let (start, records, held_out) = match self {
+            Self::Gsm8k => {
+                let known = gsm8k(&shared.join("data/gsm8k/train.jsonl"))?;
+                let (seen, records) = known.split_at(SEEN);
+                let told = seen.iter().map(|one| format!("{}\n{}", one.question, one.answer));
+                let start = plays.iter().cloned().chain(told).collect();
+                (start, records.to_vec(), gsm8k(&shared.join("data/gsm8k/test.jsonl"))?)
+            }
+            Self::Arithmetic => {
+                let facts = arithmetic::facts(FACTS, seed);
+                let chunks = facts.lines().collect::<Vec<_>>();
+                let told = chunks.chunks(20).map(|lines| lines.join("\n"));
+                let start: Vec<String> = plays.iter().take(200).cloned().chain(told).collect();
+                let mut records = arithmetic::sums(setting.clean * 2 + setting.held_out, seed);
+                let held_out = records.split_off(setting.clean * 2);
+                (start, records, held_out)
+            }
+        };
+        let mut start = start;
+        edgeformer_core::random::Random::of(seed, &[21]).shuffle(&mut start);
+        let (clean, fresh) = records.split_at(setting.clean);
+        let pool = spoil(clean, fresh, &long_enough(&plays, setting.clean), seed);
+        let as_line = |text: &String| format!("{}\n", json!({ "text": text }));
+        write(&folder.join("start.jsonl"), &start.iter().map(as_line).collect::<String>())?;
+        write(&folder.join("start.txt"), &start.join("\n"))?;
+        write(&folder.join("pool.jsonl"), &lines(&pool))?;
+        write(&folder.join("clean.jsonl"), &lines(clean))?;
+        write(&folder.join("held-out.jsonl"), &lines(&held_out[..setting.held_out]))
+    }
+}
+
+/// Passages, again from the first where there are too few.
+fn long_enough(passages: &[String], count: usize) -> Vec<String> {
+    passages.iter().cycle().take(count).cloned().collect()
+}
+
+fn gsm8k(path: &Path) -> Result<Vec<Record>> {
+    let record = |line: &str| {
+        let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let field = |name: &str| {
+            let text = value[name].as_str().ok_or(format!("has no {name}"))?;
+            Ok::<_, String>(text.to_owned())
+        };
+        Ok(Record { question: field("question")?, answer: field("answer")? })
+    };
+    let text = read(path)?;
+    let numbered = text.lines().enumerate();
+    let named = numbered.map(|(index, line)| {
+        record(line)
+            .map_err(|error: String| format!("{}: line {}: {error}", path.display(), index + 1))
+    });
+    named.collect()
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
