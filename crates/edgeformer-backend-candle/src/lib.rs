@@ -24,5 +24,7 @@ mod weights;
 
 pub use backend::CandleBackend;
 pub use error::CandleError;
-pub use forward::{Checkpointed, forward, forward_rows};
-pub use weights::{DeviceWeights, Dropout};
+pub use forward::{
+    Checkpointed, GradientBytes, GradientLoad, forward, forward_rows, gradient_bytes,
+};
+pub use weights::{DeviceWeights, Dropout, learning_bytes};

@@ -18,6 +18,8 @@ impl Gradients {
         self.sums.resize(parameters.len(), None);
         for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
             let Some(gradient) = found.remove(&parameter.variable) else { continue };
+            // Candle computes it from activations that are tracked: it would keep all of them.
+            let gradient = gradient.detach();
             *sum = Some(match sum.take() {
                 Some(sum) => (sum + gradient)?,
                 None => gradient,

@@ -10,6 +10,7 @@
 //! | `objective` | what is made small |
 //! | `optimizer` | how weights follow their gradients |
 //! | `trainer` | one step: forward, backward, update |
+//! | `memory` | what a run will take, before it begins |
 //! | `run` | whole runs: batches, evaluation, checkpoints |
 //! | `result` | what was learned, as files |
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod tokenizer;
 
 mod error;
 mod gradients;
+mod memory;
 mod objective;
 mod optimizer;
 mod parameters;
@@ -29,6 +31,7 @@ mod run;
 mod trainer;
 
 pub use error::{Error, Result};
+pub use memory::{MemoryPlan, RunShape};
 pub use objective::{Objective, Target};
 pub use optimizer::{AdamWOptions, Decay, Schedule};
 pub use parameters::{Learning, Parameter, make_parameters};

@@ -1,4 +1,4 @@
-//! Sums of numbers of several digits, with their working.
+//! Sums of numbers of two digits, with their working.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use super::pool::Record;
 
 /// What numbers are for.
 const TERMS: u64 = 11;
-const FACTS: u64 = 12;
+const TOLD: u64 = 12;
 
-/// So many different sums of two numbers of two or three digits.
+/// So many different sums of two numbers of two digits: at most the 8100 that there are.
 pub fn sums(count: usize, seed: u64) -> Vec<Record> {
     let mut random = Random::of(seed, &[TERMS]);
     let mut seen = BTreeSet::new();
     let mut sums = Vec::with_capacity(count);
     while sums.len() < count {
-        let terms = [(); 2].map(|()| 10 + random.below(990));
+        let terms = [(); 2].map(|()| 10 + random.below(90));
         if seen.insert(terms) {
             sums.push(worked(terms));
         }
@@ -39,14 +39,16 @@ fn worked([a, b]: [usize; 2]) -> Record {
     Record { question: format!("{a}+{b}=?"), answer }
 }
 
-/// What a model may know before it learns to add: sums of digits and a carry, in any order.
-pub fn facts(lines: usize, seed: u64) -> String {
-    let mut random = Random::of(seed, &[FACTS]);
-    let fact = |_| {
-        let [x, y, carried] = [10, 10, 2].map(|limit| random.below(limit));
-        format!("{x}+{y}+{carried}={}\n", x + y + carried)
+/// What a model may know before it is asked: sums in other words, twenty a text.
+pub fn told(count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random::of(seed, &[TOLD]);
+    let tell = |_| {
+        let Record { question, answer } = worked([(); 2].map(|()| 10 + random.below(90)));
+        let terms = question.trim_end_matches("=?").replace('+', " plus ");
+        format!("{terms}: {}.", answer.replace("\n#### ", ", so ").replace('\n', ", "))
     };
-    (0..lines).map(fact).collect()
+    let told: Vec<String> = (0..count).map(tell).collect();
+    told.chunks(20).map(|texts| texts.join("\n")).collect()
 }
 
 #[cfg(test)]
@@ -55,9 +57,19 @@ mod tests {
 
     #[test]
     fn sums_are_worked_digit_by_digit() {
-        let record = worked([47, 185]);
-        assert_eq!(record.question, "47+185=?");
-        assert_eq!(record.answer, "7+5+0=12\n4+8+1=13\n0+1+1=2\n#### 232");
+        let record = worked([47, 85]);
+        assert_eq!(record.question, "47+85=?");
+        assert_eq!(record.answer, "7+5+0=12\n4+8+1=13\n#### 132");
+    }
+
+    #[test]
+    fn what_is_known_is_told_in_other_words() {
+        let told = told(30, 5);
+        assert_eq!(told.len(), 2);
+        let first = told[0].lines().next().unwrap();
+        let (terms, rest) = first.split_once(": ").unwrap();
+        let terms: Vec<usize> = terms.split(" plus ").map(|term| term.parse().unwrap()).collect();
+        assert!(rest.ends_with(&format!(", so {}.", terms[0] + terms[1])), "{first}");
     }
 
     #[test]

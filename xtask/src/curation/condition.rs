@@ -87,7 +87,7 @@ impl Condition {
             false => add(&["--no-quality"]),
         }
         if runs(Stage::Diversity) {
-            add(&["--select", "k-center"]);
+            add(&["--select", "k-center", "--max-similarity", setting.max_similarity]);
         }
         add(&["--model", "start/model"]);
         Some(options)

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use edgeformer_core::random::Random;
 use serde_json::{Value, json};
 
 use super::arithmetic;
@@ -24,6 +25,8 @@ pub struct Setting {
     pub clean: usize,
     /// Records to judge with.
     pub held_out: usize,
+    /// Characters of a passage that is off topic.
+    pub passage: usize,
     /// How often a tenth of the pool is learned.
     pub epochs: f64,
     /// How often all clean records are.
@@ -32,6 +35,8 @@ pub struct Setting {
     pub finetune: &'static [&'static str],
     /// Options of `curate` for the difficulty of a record.
     pub difficulty: &'static [&'static str],
+    /// Cosine similarity above which a record is refused: sums are all alike.
+    pub max_similarity: &'static str,
     /// Options of `train` for the start.
     pub train: &'static [&'static str],
     /// Tokens of the vocabulary.
@@ -41,8 +46,11 @@ pub struct Setting {
 /// Records of GSM8K's training split that the start is trained on; pools are of those behind.
 const SEEN: usize = 2500;
 
-/// Sums of digits that the start of the arithmetic task is trained on.
-const FACTS: usize = 20_000;
+/// Sums that the start of the arithmetic task is trained on, told in other words.
+const TOLD: usize = 12_000;
+
+/// What numbers are for.
+const START: u64 = 21;
 
 impl Task {
     pub const ALL: [Self; 2] = [Self::Gsm8k, Self::Arithmetic];
@@ -59,10 +67,12 @@ impl Task {
             Self::Gsm8k => Setting {
                 clean: 800,
                 held_out: 150,
+                passage: 800,
                 epochs: 1.5,
                 clean_epochs: 2.0,
                 finetune: &["--batch-size", "8", "--learning-rate", "5e-4", "--truncate"],
-                difficulty: &["--ifd", "0.95"],
+                difficulty: &["--ifd", "0.9"],
+                max_similarity: "0.9",
                 train: &[
                     "--epochs",
                     "1",
@@ -84,13 +94,15 @@ impl Task {
             Self::Arithmetic => Setting {
                 clean: 2000,
                 held_out: 200,
+                passage: 120,
                 epochs: 6.0,
                 clean_epochs: 8.0,
                 finetune: &["--batch-size", "16", "--learning-rate", "1e-3", "--truncate"],
-                difficulty: &["--ifd", "0.95"],
+                difficulty: &["--ifd", "0.9"],
+                max_similarity: "0.999",
                 train: &[
                     "--epochs",
-                    "1",
+                    "3",
                     "--batch-size",
                     "16",
                     "--ctx-size",
@@ -137,8 +149,9 @@ impl Task {
     /// at the start, `pool.jsonl`, `clean.jsonl`, `held-out.jsonl`.
     pub fn write(self, shared: &Path, folder: &Path, seed: u64) -> Result<()> {
         let setting = self.setting();
-        let plays = passages(&read(&shared.join("data/tinyshakespeare/input.txt"))?, 800);
-        let (start, records, held_out) = match self {
+        let plays =
+            passages(&read(&shared.join("data/tinyshakespeare/input.txt"))?, setting.passage);
+        let (mut start, records, held_out): (Vec<String>, Vec<Record>, Vec<Record>) = match self {
             Self::Gsm8k => {
                 let known = gsm8k(&shared.join("data/gsm8k/train.jsonl"))?;
                 let (seen, records) = known.split_at(SEEN);
@@ -147,17 +160,14 @@ impl Task {
                 (start, records.to_vec(), gsm8k(&shared.join("data/gsm8k/test.jsonl"))?)
             }
             Self::Arithmetic => {
-                let facts = arithmetic::facts(FACTS, seed);
-                let chunks = facts.lines().collect::<Vec<_>>();
-                let told = chunks.chunks(20).map(|lines| lines.join("\n"));
-                let start: Vec<String> = plays.iter().take(200).cloned().chain(told).collect();
+                let told = arithmetic::told(TOLD, seed);
+                let start = plays.iter().take(1000).cloned().chain(told).collect();
                 let mut records = arithmetic::sums(setting.clean * 2 + setting.held_out, seed);
                 let held_out = records.split_off(setting.clean * 2);
                 (start, records, held_out)
             }
         };
-        let mut start = start;
-        edgeformer_core::random::Random::of(seed, &[21]).shuffle(&mut start);
+        Random::of(seed, &[START]).shuffle(&mut start);
         let (clean, fresh) = records.split_at(setting.clean);
         let pool = spoil(clean, fresh, &long_enough(&plays, setting.clean), seed);
         let as_line = |text: &String| format!("{}\n", json!({ "text": text }));

@@ -15,17 +15,22 @@ use crate::error::{Result, problem};
 
 /// Whole inputs on their way through a graph, as [`forward_rows`](super::forward_rows) has them.
 pub struct Checkpointed<'a> {
+    way: Way<'a>,
+    /// Nodes, and what is alive before the first of them.
+    segments: Vec<(Range<usize>, Values)>,
+    /// What goes into the last segment, so that its gradients are found.
+    into_last: Vec<Var>,
+    output: Tensor,
+}
+
+/// What an evaluation needs, each time that it is done.
+struct Way<'a> {
     graph: &'a Graph,
     weights: &'a DeviceWeights,
     inputs: &'a [Input<'a>],
     wanted: &'a [Range<usize>],
     setting: Setting,
     first: Vec<usize>,
-    /// Nodes, and what is alive before the first of them.
-    segments: Vec<(Range<usize>, Values)>,
-    /// What goes into the last segment, so that its gradients are found.
-    into_last: Vec<Var>,
-    output: Tensor,
 }
 
 impl std::fmt::Debug for Checkpointed<'_> {
@@ -56,9 +61,9 @@ impl<'a> Checkpointed<'a> {
         let options = SessionOptions { context, ..SessionOptions::default() };
         let setting = Setting::new(graph, &options)?;
         let first = vec![0; inputs.len()];
-        let call = Call { graph, weights, setting: &setting, inputs, first: &first, wanted };
-        let (segments, into_last, output) = run(&call)?;
-        Ok(Self { graph, weights, inputs, wanted, setting, first, segments, into_last, output })
+        let way = Way { graph, weights, inputs, wanted, setting, first };
+        let (segments, into_last, output) = run(&way.call())?;
+        Ok(Self { way, segments, into_last, output })
     }
 
     /// The wanted rows of the output, `[rows, width]`.
@@ -72,23 +77,21 @@ impl<'a> Checkpointed<'a> {
     /// # Errors
     /// If candle fails, or what `take` returns.
     pub fn backward<E: From<edgeformer_core::Error>>(
-        mut self,
+        self,
         loss: Tensor,
         take: &mut dyn FnMut(&mut GradStore) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |error: crate::CandleError| E::from(error.into());
         let candle = |error: candle_core::Error| failed(error.into());
+        let Self { way, mut segments, into_last, output } = self;
         let mut gradients = loss.backward().map_err(candle)?;
-        // Its values are not needed any more, nor is what led to them.
-        drop(loss);
-        self.output = self.output.detach();
-        self.segments.pop();
+        segments.pop();
         take(&mut gradients)?;
-        let mut given = given_to(&self.into_last, &mut gradients);
-        drop(gradients);
-        self.into_last.clear();
-        while let Some((nodes, values)) = self.segments.pop() {
-            let made = self.again(nodes, values).map_err(failed)?;
+        let mut given = given_to(&into_last, &mut gradients);
+        // Neither they nor what led to them is needed any more.
+        drop((loss, output, into_last, gradients));
+        while let Some((nodes, values)) = segments.pop() {
+            let made = way.again(nodes, values).map_err(failed)?;
             let Some(scalar) = along(&made.out, &given).map_err(candle)? else { break };
             let mut gradients = scalar.backward().map_err(candle)?;
             drop(scalar);
@@ -97,18 +100,17 @@ impl<'a> Checkpointed<'a> {
         }
         Ok(())
     }
+}
+
+impl Way<'_> {
+    fn call(&self) -> Call<'_> {
+        let Self { graph, weights, inputs, wanted, setting, first } = self;
+        Call { graph, weights, setting, inputs, first, wanted }
+    }
 
     fn again(&self, nodes: Range<usize>, mut values: Values) -> Result<Again> {
-        let call = Call {
-            graph: self.graph,
-            weights: self.weights,
-            setting: &self.setting,
-            inputs: self.inputs,
-            first: &self.first,
-            wanted: self.wanted,
-        };
         let inputs = as_variables(&mut values)?;
-        values.evaluate(&call, &mut NoPast, nodes)?;
+        values.evaluate(&self.call(), &mut NoPast, nodes)?;
         Ok(Again { inputs, out: values.alive().map(|rows| rows.x.clone()).collect() })
     }
 }
@@ -154,7 +156,10 @@ fn as_variables(values: &mut Values) -> Result<Vec<Var>> {
 }
 
 fn given_to(variables: &[Var], gradients: &mut GradStore) -> Vec<Option<Tensor>> {
-    variables.iter().map(|variable| gradients.remove(variable)).collect()
+    // They are computed from activations that are tracked, and would keep all of them.
+    let mut detached =
+        |variable: &Var| gradients.remove(variable).map(|gradient| gradient.detach());
+    variables.iter().map(&mut detached).collect()
 }
 
 /// A scalar whose gradients are those that the outputs are given.
@@ -162,7 +167,7 @@ fn along(out: &[Tensor], given: &[Option<Tensor>]) -> candle_core::Result<Option
     let mut sum: Option<Tensor> = None;
     for (out, given) in out.iter().zip(given) {
         let Some(given) = given else { continue };
-        let one = (out * given.detach())?.sum_all()?;
+        let one = (out * given)?.sum_all()?;
         sum = Some(match sum {
             Some(sum) => (sum + one)?,
             None => one,
@@ -172,7 +177,7 @@ fn along(out: &[Tensor], given: &[Option<Tensor>]) -> candle_core::Result<Option
 }
 
 /// The nodes of a graph, cut wherever a single value is alive: behind every residual sum.
-fn segments_of(graph: &Graph) -> Vec<Range<usize>> {
+pub(super) fn segments_of(graph: &Graph) -> Vec<Range<usize>> {
     let count = graph.nodes.len();
     let mut last_use = vec![0; graph.values.len()];
     for (index, node) in graph.nodes.iter().enumerate() {

@@ -9,6 +9,7 @@ mod checkpoint;
 mod evaluate;
 mod experts;
 mod fused;
+mod gradient_memory;
 mod input;
 mod latent;
 mod norm;
@@ -30,6 +31,7 @@ use crate::error::Result;
 pub(crate) use attention::{SCORES, TILE};
 pub use checkpoint::Checkpointed;
 pub(crate) use evaluate::evaluate;
+pub use gradient_memory::{GradientBytes, GradientLoad, gradient_bytes};
 pub(crate) use rope::Ropes;
 pub(crate) use sight::Windows;
 

@@ -41,6 +41,28 @@ pub(crate) fn planned_bytes(model: &Model, device: &Device) -> edgeformer_core::
     Ok(bytes)
 }
 
+/// Bytes that a model's weights take on the processor while some of them learn, which `learns` names
+/// by their order: these are f32.
+///
+/// # Errors
+/// If a weight is missing.
+pub fn learning_bytes(model: &Model, learns: &[bool]) -> edgeformer_core::Result<u64> {
+    let mut bytes = 0;
+    let uses = model.graph.weights.iter().zip(usage::of(&model.graph));
+    for ((info, usage), &learns) in uses.zip(learns) {
+        let weight = model.weights.get(&info.name)?;
+        let elements: usize = info.shape.iter().product();
+        bytes += match place(weight, usage) {
+            _ if learns => (elements * DType::F32.size_in_bytes()) as u64,
+            Place::Host => 0,
+            Place::Dense(dtype) => (elements * dtype.size_in_bytes()) as u64,
+            // Products of many rows do not rearrange them.
+            Place::Matrices => weight.byte_len() as u64,
+        };
+    }
+    Ok(bytes)
+}
+
 fn matrices_bytes(weight: &Weight, device: &Device) -> u64 {
     let part = |part: &edgeformer_core::Tensor| {
         let (rows, cols) = (part.elements() / part.row_len(), part.row_len());

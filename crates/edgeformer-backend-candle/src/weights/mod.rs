@@ -21,6 +21,7 @@ use edgeformer_core::{Error, Format, Graph, Model, Weight};
 use crate::CandleError;
 use crate::error::{Result, problem};
 pub use dropout::Dropout;
+pub use load::learning_bytes;
 pub(crate) use load::planned_bytes;
 pub(crate) use matrix::{Matrix, WIDENED};
 pub(crate) use product::DEQUANTIZED;

@@ -41,8 +41,12 @@ impl CustomOp2 for Product {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let of_matrix = self.learns.then(|| gradient.t()?.matmul(x)).transpose()?;
-        Ok((Some(gradient.matmul(matrix)?), of_matrix))
+        // Detached: else each would keep what it was made of until all gradients are found.
+        let of_matrix = match self.learns {
+            true => Some(gradient.t()?.matmul(&x.detach())?),
+            false => None,
+        };
+        Ok((Some(gradient.matmul(&matrix.detach())?), of_matrix))
     }
 }
 

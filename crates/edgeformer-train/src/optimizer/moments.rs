@@ -50,6 +50,17 @@ impl Moments {
     }
 }
 
+impl Moments {
+    /// Bytes of those of so many elements.
+    pub fn bytes(elements: usize, eight_bit: bool) -> u64 {
+        let of_one = match eight_bit {
+            true => elements + 4 * elements.div_ceil(BLOCK),
+            false => 4 * elements,
+        };
+        2 * of_one as u64
+    }
+}
+
 impl MomentsMut for Moments {
     fn blocks_mut(&mut self) -> impl IndexedParallelIterator<Item = BlockMut<'_>> {
         let blocks: Vec<BlockMut<'_>> = match self {

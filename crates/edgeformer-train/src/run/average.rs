@@ -22,8 +22,8 @@ impl Average {
     /// where that is less than the decay, as `tf.train.ExponentialMovingAverage` has it.
     pub fn take(&mut self, parameters: &[Parameter], step: u64) -> Result<()> {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32;
-        for (means, values) in self.means.iter_mut().zip(values(parameters)?) {
-            means.par_iter_mut().zip(values).for_each(|(mean, value)| {
+        for (means, parameter) in self.means.iter_mut().zip(parameters) {
+            means.par_iter_mut().zip(parameter.values()?).for_each(|(mean, value)| {
                 *mean += (1.0 - decay) * (value - *mean);
             });
         }

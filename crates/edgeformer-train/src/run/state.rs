@@ -1,16 +1,17 @@
 //! What a run needs to go on as if it had never stopped.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
-use super::average::{Average, set_values, values};
+use super::average::{Average, set_values};
 use crate::optimizer::{Coded, Moments};
 use crate::trainer::Trainer;
-use crate::{Error, Result};
+use crate::{Error, Parameter, Result};
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,6 +29,59 @@ pub(crate) struct Progress {
 const PROGRESS: &str = "state.json";
 const TENSORS: &str = "state.safetensors";
 
+/// One tensor of a checkpoint. Its bytes are made when they are written: all of them together would
+/// take as much memory again as the run.
+enum Kept<'a> {
+    Weight(&'a Parameter),
+    Floats(&'a [f32], [usize; 1]),
+    Codes(&'a [u8], [usize; 1]),
+}
+
+impl<'a> Kept<'a> {
+    fn floats(values: &'a [f32]) -> Self {
+        Self::Floats(values, [values.len()])
+    }
+
+    fn codes(codes: &'a [u8]) -> Self {
+        Self::Codes(codes, [codes.len()])
+    }
+}
+
+impl View for Kept<'_> {
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::Weight(_) | Self::Floats(..) => Dtype::F32,
+            Self::Codes(..) => Dtype::U8,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Weight(parameter) => parameter.variable.dims(),
+            Self::Floats(_, shape) | Self::Codes(_, shape) => shape,
+        }
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Weight(parameter) => {
+                let values = parameter.values().expect("a variable of f32 can be read");
+                Cow::Owned(bytes(&values))
+            }
+            Self::Floats(values, _) => Cow::Owned(bytes(values)),
+            Self::Codes(codes, _) => Cow::Borrowed(codes),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape().iter().product::<usize>() * self.dtype().bitsize() / 8
+    }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 /// Writes all that a run depends on into an empty folder.
 pub(crate) fn write(
     folder: &Path,
@@ -35,43 +89,29 @@ pub(crate) fn write(
     trainer: &Trainer,
     average: Option<&Average>,
 ) -> Result<()> {
-    let weights = values(trainer.parameters())?;
-    let mut tensors: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
-    let mut add = |name: String, values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name, Dtype::F32, bytes));
-    };
+    let mut tensors: Vec<(String, Kept<'_>)> = Vec::new();
     for (index, parameter) in trainer.parameters().iter().enumerate() {
         let name = &parameter.name;
-        add(format!("weight/{name}"), &weights[index]);
-        if let Some(average) = average {
-            add(format!("average/{name}"), &average.means[index]);
-        }
+        let named = |kind: &str| format!("{kind}/{name}");
+        tensors.push((named("weight"), Kept::Weight(parameter)));
+        let average = average.map(|average| Kept::floats(&average.means[index]));
+        tensors.extend(average.map(|average| (named("average"), average)));
         match &trainer.moments[index] {
             Moments::Full { first, second } => {
-                add(format!("first/{name}"), first);
-                add(format!("second/{name}"), second);
+                tensors.push((named("first"), Kept::floats(first)));
+                tensors.push((named("second"), Kept::floats(second)));
             }
             Moments::Eight { first, second } => {
-                add(format!("first.scales/{name}"), &first.scales);
-                add(format!("second.scales/{name}"), &second.scales);
+                for (kind, coded) in [("first", first), ("second", second)] {
+                    let (scales, codes) = (format!("{kind}.scales"), format!("{kind}.codes"));
+                    tensors.push((named(&scales), Kept::floats(&coded.scales)));
+                    tensors.push((named(&codes), Kept::codes(&coded.codes)));
+                }
             }
-        }
-    }
-    for (parameter, moments) in trainer.parameters().iter().zip(&trainer.moments) {
-        if let Moments::Eight { first, second } = moments {
-            let name = &parameter.name;
-            tensors.push((format!("first.codes/{name}"), Dtype::U8, first.codes.clone()));
-            tensors.push((format!("second.codes/{name}"), Dtype::U8, second.codes.clone()));
         }
     }
     let path = folder.join(TENSORS);
-    let views = tensors.iter().map(|(name, dtype, bytes)| {
-        let elements = bytes.len() * 8 / dtype.bitsize();
-        TensorView::new(*dtype, vec![elements], bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| damaged(&path, error))?;
-    serialize_to_file(views, None, &path).map_err(|error| damaged(&path, error))?;
+    serialize_to_file(tensors, None, &path).map_err(|error| damaged(&path, error))?;
     let path = folder.join(PROGRESS);
     let text = serde_json::to_string_pretty(progress).map_err(|error| damaged(&path, error))?;
     fs::write(&path, text).map_err(|source| Error::io(path, source))

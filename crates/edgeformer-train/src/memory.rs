@@ -1,0 +1,94 @@
+//! The memory of a run, known before it begins.
+
+use edgeformer_backend_candle::{GradientLoad, gradient_bytes, learning_bytes};
+use edgeformer_core::Model;
+use serde::Serialize;
+
+use crate::Result;
+use crate::optimizer::Moments;
+
+/// What decides how much memory a run takes.
+#[derive(Debug, Clone, Copy)]
+pub struct RunShape<'a> {
+    /// Which weights learn, by their order in the graph.
+    pub learns: &'a [bool],
+    /// Whether inputs of products with a weight are partly left out.
+    pub drops: &'a [bool],
+    /// Whether products see a weight rounded.
+    pub rounds: &'a [bool],
+    /// Tokens, or images and signals, of a part of a batch.
+    pub tokens: usize,
+    /// Sequences of a part.
+    pub sequences: usize,
+    /// Tokens of the longest.
+    pub longest: usize,
+    /// Rows of a part that have something to learn.
+    pub output_rows: usize,
+    /// Whether a batch has several parts, whose gradients are added up.
+    pub several_parts: bool,
+    /// Whether activations are computed again backward.
+    pub checkpointing: bool,
+    /// Whether moments are kept in 8 bits.
+    pub eight_bit: bool,
+    /// Whether a mean of the weights is kept.
+    pub average: bool,
+}
+
+/// Bytes that a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryPlan {
+    /// Weights, those that learn in f32.
+    pub weights: u64,
+    /// Moments of the optimizer.
+    pub moments: u64,
+    /// The mean of the weights, and the best of them that are kept.
+    pub averages: u64,
+    /// Gradients of a batch, while those of its parts are added up.
+    pub gradients: u64,
+    /// Activations that are kept to find gradients.
+    pub activations: u64,
+    /// What is found of gradients, and what finding them takes for a moment.
+    pub backward: u64,
+}
+
+impl MemoryPlan {
+    /// What a run over a model takes, its data and the program aside.
+    ///
+    /// # Errors
+    /// If a weight of the graph is missing.
+    pub fn of(model: &Model, shape: &RunShape<'_>) -> Result<Self> {
+        let elements = model.graph.weights.iter().zip(shape.learns).filter(|(_, learns)| **learns);
+        let elements: Vec<usize> = elements.map(|(info, _)| info.shape.iter().product()).collect();
+        let floats = 4 * elements.iter().sum::<usize>() as u64;
+        let largest = 4 * elements.iter().copied().max().unwrap_or(0) as u64;
+        let moments = elements.iter().map(|&count| Moments::bytes(count, shape.eight_bit)).sum();
+        let load = GradientLoad {
+            tokens: shape.tokens,
+            sequences: shape.sequences,
+            longest: shape.longest,
+            output_rows: shape.output_rows,
+            learns: shape.learns,
+            drops: shape.drops,
+            rounds: shape.rounds,
+            checkpointing: shape.checkpointing,
+            adds: shape.several_parts,
+        };
+        let found = gradient_bytes(&model.graph, &load);
+        // Sums are there beside what the next part finds, and one of them twice while it is added.
+        let gradients = if shape.several_parts { floats + largest } else { 0 };
+        Ok(Self {
+            weights: learning_bytes(model, shape.learns)?,
+            moments,
+            averages: if shape.average { floats } else { 0 },
+            gradients,
+            activations: found.activations,
+            backward: found.peak - found.activations,
+        })
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let Self { weights, moments, averages, gradients, activations, backward } = self;
+        weights + moments + averages + gradients + activations + backward
+    }
+}

@@ -1,0 +1,211 @@
+//! The memory that is planned is the memory that is taken. One test alone, so that nobody else's is
+//! counted.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::Device;
+use edgeformer_backend_candle::DeviceWeights;
+use edgeformer_core::graph::GraphInput;
+use edgeformer_core::{Adapter, Format, LowRank, Model, Op, Tensor, Weight};
+use edgeformer_models::{OpenOptions, open_with};
+use edgeformer_train::finetune::write_random;
+use edgeformer_train::{
+    AdamWOptions, Decay, Example, Learning, MemoryPlan, Objective, RunShape, Sample, Schedule,
+    StepOptions, Target, Trainer, make_parameters,
+};
+
+/// How far the plan may be from what is taken.
+const TOLERANCE: f64 = 0.1;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged, and its answer is returned.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let taken = TAKEN.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(taken, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the one that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        TAKEN.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is the one that the system's allocator asks for.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// A way to learn.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    model: &'static str,
+    learning: How,
+    /// Sequences of a batch, and of a part of it.
+    sequences: [usize; 2],
+    tokens: usize,
+    checkpointing: bool,
+    eight_bit: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum How {
+    All,
+    Head,
+    LastBlock,
+    /// Adapters beside a base of this format.
+    Adapter(Format),
+}
+
+const LLAMA: &str = r#"{"model_type": "llama", "vocab_size": 1500, "hidden_size": 128,
+    "intermediate_size": 352, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": true, "hidden_act": "silu"}"#;
+const UNTIED: &str = r#"{"model_type": "llama", "vocab_size": 500, "hidden_size": 256,
+    "intermediate_size": 640, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 4, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": false, "hidden_act": "silu"}"#;
+const QWEN: &str = r#"{"model_type": "qwen2", "vocab_size": 700, "hidden_size": 128,
+    "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": true, "hidden_act": "silu"}"#;
+
+#[test]
+fn the_plan_is_what_is_taken() {
+    let case = Case {
+        model: LLAMA,
+        learning: How::All,
+        sequences: [4, 4],
+        tokens: 128,
+        checkpointing: false,
+        eight_bit: false,
+    };
+    let adapter = |format| Case { learning: How::Adapter(format), ..case };
+    let cases = [
+        case,
+        Case { checkpointing: true, ..case },
+        Case { sequences: [4, 1], ..case },
+        Case { sequences: [4, 1], checkpointing: true, ..case },
+        Case { eight_bit: true, ..case },
+        Case { tokens: 400, ..case },
+        Case { model: UNTIED, ..case },
+        Case { model: UNTIED, checkpointing: true, ..case },
+        Case { model: QWEN, ..case },
+        Case { learning: How::Head, ..case },
+        Case { learning: How::LastBlock, ..case },
+        adapter(Format::F32),
+        adapter(Format::Q8_0),
+        adapter(Format::Q4_0),
+        Case { checkpointing: true, ..adapter(Format::Q8_0) },
+        Case { model: UNTIED, ..adapter(Format::F32) },
+    ];
+    let mut wrong = Vec::new();
+    for case in cases {
+        let (planned, taken) = plan_and_run(&case);
+        let ratio = planned.total() as f64 / taken as f64;
+        if (ratio - 1.0).abs() > TOLERANCE {
+            wrong.push(format!("{ratio:.3} of {taken}: {case:?}\n  {planned:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn plan_and_run(case: &Case) -> (MemoryPlan, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(case, folder.path());
+    let before = TAKEN.load(Ordering::Relaxed);
+    let mut weights = DeviceWeights::load(&model, &Device::Cpu).unwrap();
+    let learning = match case.learning {
+        How::All => Learning::All,
+        How::Head => Learning::Head,
+        How::LastBlock => Learning::LastBlocks(1),
+        How::Adapter(_) => {
+            let names = model.graph.weights.iter().map(|info| info.name.clone());
+            Learning::Named(names.filter(|name| name.contains(".lora_")).collect())
+        }
+    };
+    let parameters = make_parameters(&model.graph, &mut weights, &learning).unwrap();
+    let names: Vec<&str> = parameters.iter().map(|one| one.name.as_str()).collect();
+    let learns: Vec<bool> =
+        model.graph.weights.iter().map(|info| names.contains(&info.name.as_str())).collect();
+    let none = vec![false; learns.len()];
+    let [sequences, part] = case.sequences;
+    let shape = RunShape {
+        learns: &learns,
+        drops: &none,
+        rounds: &none,
+        tokens: part * case.tokens,
+        sequences: part,
+        longest: case.tokens,
+        output_rows: part * case.tokens,
+        several_parts: part < sequences,
+        checkpointing: case.checkpointing,
+        eight_bit: case.eight_bit,
+        average: false,
+    };
+    let planned = MemoryPlan::of(&model, &shape).unwrap();
+    let options = StepOptions {
+        objective: Objective::CrossEntropy,
+        schedule: Schedule { peak: 1e-3, warmup: 0, steps: 10, decay: Decay::Constant },
+        optimizer: AdamWOptions { eight_bit: case.eight_bit, ..AdamWOptions::default() },
+        clip: Some(1.0),
+        context: 512,
+        checkpointing: case.checkpointing,
+    };
+    let mut trainer = Trainer::new(model.graph.clone(), weights, parameters, options);
+    let GraphInput::Tokens { vocabulary, .. } = model.graph.input else { panic!("it reads text") };
+    let token = |index: usize| (index * 7919 % vocabulary) as u32;
+    let example = |sequence: usize| Example {
+        input: Sample::Tokens((0..case.tokens).map(|at| token(sequence + at)).collect()),
+        target: Target::Tokens((1..=case.tokens).map(|at| Some(token(sequence + at))).collect()),
+    };
+    let examples: Vec<Example> = (0..sequences).map(example).collect();
+    let parts: Vec<Vec<&Example>> =
+        examples.chunks(part).map(|part| part.iter().collect()).collect();
+    MOST.store(TAKEN.load(Ordering::Relaxed), Ordering::Relaxed);
+    for _ in 0..2 {
+        trainer.step(&parts).unwrap();
+    }
+    (planned, MOST.load(Ordering::Relaxed) - before)
+}
+
+fn model(case: &Case, folder: &Path) -> Model {
+    let (from, to) = (folder.join("config"), folder.join("model"));
+    std::fs::create_dir(&from).unwrap();
+    std::fs::write(from.join("config.json"), case.model).unwrap();
+    write_random(&from, &to, 1).unwrap();
+    let file = open_with(&to, &OpenOptions { tokenizer: false }).unwrap();
+    match case.learning {
+        How::Adapter(format) => adapted(&file.model, format),
+        _ => (*file.model).clone(),
+    }
+}
+
+/// With adapters of rank 8 beside all linear layers of the blocks, which have this format.
+fn adapted(model: &Model, format: Format) -> Model {
+    let mut base = model.clone();
+    let mut adapter = Adapter::default();
+    for node in &model.graph.nodes {
+        let Op::Linear { weight, .. } = node.op else { continue };
+        let info = model.graph.weight(weight);
+        if !info.name.starts_with("blk.") {
+            continue;
+        }
+        let part = &model.weights.get(&info.name).unwrap().parts()[0];
+        let stored = Tensor::quantize(format, part.shape(), &part.to_f32()).unwrap();
+        base.weights.insert(&info.name, Weight::concatenated(&info.name, vec![stored]).unwrap());
+        let matrix =
+            |rows, cols| Tensor::from_f32(vec![rows, cols], &vec![0.01; rows * cols]).unwrap();
+        let pair = LowRank { a: matrix(8, info.shape[1]), b: matrix(info.shape[0], 8), scale: 1.0 };
+        adapter.pairs.insert(info.name.clone(), pair);
+    }
+    base.with_adapter(&adapter).unwrap()
+}
