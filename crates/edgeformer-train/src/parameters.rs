@@ -46,18 +46,29 @@ pub fn make_parameters(
     weights: &mut DeviceWeights,
     learning: &Learning,
 ) -> Result<Vec<Parameter>> {
+    make_variables(graph, weights, &weights_of(graph, learning)?)
+}
+
+/// The weights of a graph that learn, in its order.
+pub(crate) fn weights_of(graph: &Graph, learning: &Learning) -> Result<Vec<WeightId>> {
     let chosen = chosen(graph, learning)?;
     if chosen.is_empty() {
         return Err(Error::Request("no weight of the model would learn".into()));
     }
-    chosen
-        .into_iter()
-        .map(|index| {
-            let id = WeightId(index as u32);
-            let variable = weights.make_trainable(id)?;
-            Ok(Parameter { name: graph.weights[index].name.clone(), variable })
-        })
-        .collect()
+    Ok(chosen.into_iter().map(|index| WeightId(index as u32)).collect())
+}
+
+/// Makes variables of weights.
+pub(crate) fn make_variables(
+    graph: &Graph,
+    weights: &mut DeviceWeights,
+    ids: &[WeightId],
+) -> Result<Vec<Parameter>> {
+    let make = |&id: &WeightId| {
+        let variable = weights.make_trainable(id)?;
+        Ok(Parameter { name: graph.weight(id).name.clone(), variable })
+    };
+    ids.iter().map(make).collect()
 }
 
 fn chosen(graph: &Graph, learning: &Learning) -> Result<Vec<usize>> {

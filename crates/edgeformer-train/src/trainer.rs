@@ -44,6 +44,14 @@ impl Sample {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => size_of_val(tokens.as_slice()),
+            Self::Pixels(values) | Self::Signal(values) => size_of_val(values.as_slice()),
+        }
+    }
+
     /// Tokens that it has; one for an image or a signal.
     pub fn tokens(&self) -> usize {
         match self {

@@ -76,6 +76,114 @@ fn an_adapter_is_learned_and_every_backend_tells_what_it_has_learned() {
     }
 }
 
+/// Paragraphs of stories that the model was not given, as records.
+fn stories(folder: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(shared("data/tinystories-sample/tinystories_200k.txt")?).unwrap();
+    let long = text.lines().filter(|line| line.len() > 200).take(400);
+    let lines: Vec<String> = long.map(|line| json!({ "text": line }).to_string()).collect();
+    let path = folder.join("stories.jsonl");
+    fs::write(&path, lines.join("\n")).unwrap();
+    Some(path)
+}
+
+#[test]
+fn stories_of_another_sample_are_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (Some(model), Some(data)) = (model(), stories(folder.path())) else { return };
+    let to = folder.path().join("run");
+    let more = ["--lora-r", "8", "--max-steps", "60", "--learning-rate", "2e-3", "--json"];
+    let done: Value = serde_json::from_str(&stdout(&arguments(&model, &data, &to, &more))).unwrap();
+    let first = done["first_validation"].as_f64().unwrap();
+    let best = done["best"][1].as_f64().unwrap();
+    assert!(best < 0.99 * first, "{best} is not below {first}");
+    let adapter = to.join("adapter");
+    let common = ["--model", text(&model), "--temp", "0", "-n", "24", "--quiet", "One day, Tom"];
+    let with = ["generate", "--adapter", text(&adapter), "--backend"];
+    let cpu = stdout(&[&with[..], &["cpu"], &common].concat());
+    assert!(cpu != stdout(&[&["generate"], &common[..]].concat()), "{cpu}");
+    assert_eq!(stdout(&[&with[..], &["candle"], &common].concat()), cpu);
+    #[cfg(feature = "onnx")]
+    if run(&["devices", "--backend", "onnx"]).status.success() {
+        assert_eq!(stdout(&[&with[..], &["onnx"], &common].concat()), cpu);
+    }
+}
+
+#[test]
+fn a_run_stays_within_its_memory_budget_or_says_what_would() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, to) = (records(folder.path(), 100), folder.path().join("run"));
+    let way = ["--method", "full", "--batch-size", "50", "--json"];
+    let arguments = |data: &Path, more: &[&str]| -> Vec<String> {
+        let paths = ["--model", text(&model), "--data", text(data), "--output", text(&to)];
+        let all = [&["finetune", "--quiet"], &paths[..], &way, more].concat();
+        all.into_iter().map(str::to_owned).collect()
+    };
+    let read = |more: &[&str]| -> Value {
+        let all = arguments(&data, more);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        serde_json::from_str(&stdout(&all)).unwrap()
+    };
+    let total = |plan: &Value| plan["total"].as_u64().unwrap();
+    let free = read(&["--plan"]);
+    assert!(!to.exists(), "a plan writes nothing");
+    assert_eq!(free["micro_batch_tokens"], 2048);
+    let again = read(&["--plan", "--gradient-checkpointing"]);
+    assert!(total(&again) < total(&free), "{again} {free}");
+    let budget = (total(&free) - 1).to_string();
+    let within = read(&["--memory-budget", &budget, "--max-steps", "2"]);
+    let memory = &within["memory"];
+    assert!(total(memory) < total(&free) && memory["micro_batch_tokens"].as_u64() < Some(2048));
+    assert_eq!(memory["gradient_checkpointing"], false);
+
+    let long = folder.path().join("long.jsonl");
+    fs::write(&long, json!({ "text": "To be or not. ".repeat(55) }).to_string()).unwrap();
+    let refused = |data: &Path, budget: &str| {
+        let all = arguments(data, &["--validation-split", "0", "--memory-budget", budget]);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        refusal(&all, 1)
+    };
+    let error = refused(&long, "46MiB");
+    assert!(error.contains("it would fit with") && error.contains("--ctx-size"), "{error}");
+    let error = refused(&long, "1MiB");
+    assert!(error.contains("more than the memory budget of 1.0 MiB; neither"), "{error}");
+}
+
+/// Weights that were rounded while they learned lose nothing when they are stored so.
+#[test]
+fn a_model_that_knows_its_storage_loses_nothing_in_it() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = records(folder.path(), 60);
+    let held_out = at("held-out.txt");
+    let line = |index: usize| format!("Who came, Ann or Ben? Ben came, {index} times. ");
+    fs::write(&held_out, (0..40).map(line).collect::<String>()).unwrap();
+    let loss_of_storing = |name: &str, more: &[&str]| {
+        let (to, stored) = (at(name), at(&format!("{name}.gguf")));
+        let way = ["--method", "full", "--max-steps", "60", "--learning-rate", "2e-3", "--json"];
+        let done = stdout(&arguments(&model, &data, &to, &[&way, more].concat()));
+        let done: Value = serde_json::from_str(&done).unwrap();
+        let learned = done["result"].as_str().unwrap().to_owned();
+        let way = ["--format", "q4_0", "--method", "rtn", "--quiet"];
+        stdout(&[&["quantize", &learned, text(&stored)], &way[..]].concat());
+        let perplexity = |model: &str| {
+            let of = ["eval", "perplexity", "--text", text(&held_out), "--ctx-size", "128"];
+            let json = stdout(&[&of[..], &["--model", model, "--quiet", "--json"]].concat());
+            serde_json::from_str::<Value>(&json).unwrap()["perplexity"].as_f64().unwrap().ln()
+        };
+        (perplexity(text(&stored)) - perplexity(&learned)).abs()
+    };
+    let plain = loss_of_storing("plain", &[]);
+    let aware = loss_of_storing("aware", &["--quantize-aware", "q4_0"]);
+    assert!(aware < 0.5 * plain && aware < 0.02, "{aware} {plain}");
+    let error = refusal(&arguments(&model, &data, &at("no"), &["--quantize-aware", "q4_0"]), 1);
+    assert!(error.contains("--method full"), "{error}");
+    let odd = ["--method", "full", "--quantize-aware", "q4_k"];
+    let error = refusal(&arguments(&model, &data, &at("no"), &odd), 1);
+    assert!(error.contains("rounded to q4_k"), "{error}");
+}
+
 #[test]
 fn every_way_of_learning_lowers_the_loss_and_writes_what_runs() {
     let Some(model) = model() else { return };

@@ -44,8 +44,7 @@ pub fn told(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random::of(seed, &[TOLD]);
     let tell = |_| {
         let Record { question, answer } = worked([(); 2].map(|()| 10 + random.below(90)));
-        let terms = question.trim_end_matches("=?").replace('+', " plus ");
-        format!("{terms}: {}.", answer.replace("\n#### ", ", so ").replace('\n', ", "))
+        format!("{question} {}.", answer.replace("\n#### ", ", so ").replace('\n', ", "))
     };
     let told: Vec<String> = (0..count).map(tell).collect();
     told.chunks(20).map(|texts| texts.join("\n")).collect()
@@ -67,8 +66,8 @@ mod tests {
         let told = told(30, 5);
         assert_eq!(told.len(), 2);
         let first = told[0].lines().next().unwrap();
-        let (terms, rest) = first.split_once(": ").unwrap();
-        let terms: Vec<usize> = terms.split(" plus ").map(|term| term.parse().unwrap()).collect();
+        let (terms, rest) = first.split_once("=? ").unwrap();
+        let terms: Vec<usize> = terms.split('+').map(|term| term.parse().unwrap()).collect();
         assert!(rest.ends_with(&format!(", so {}.", terms[0] + terms[1])), "{first}");
     }
 

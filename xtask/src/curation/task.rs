@@ -102,7 +102,7 @@ impl Task {
                 max_similarity: "0.999",
                 train: &[
                     "--epochs",
-                    "3",
+                    "2",
                     "--batch-size",
                     "16",
                     "--ctx-size",

@@ -10,14 +10,14 @@ use edgeformer_core::{Adapter, Format, Model, Op, Tensor, Weight};
 use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::{ModelFile, OpenOptions, open, open_with};
 
+use super::low_rank::LoraOptions;
 use super::request::{Method, Request};
-use crate::parameters::{Learning, Parameter, make_parameters};
+use crate::parameters::{Learning, Parameter, make_variables, weights_of};
 use crate::trainer::Dropouts;
 use crate::{Error, Result};
 
-/// A model, its weights on the device, and those that learn.
+/// Weights on the device, and those that learn.
 pub(super) struct Base {
-    pub subject: Subject,
     pub weights: DeviceWeights,
     pub parameters: Vec<Parameter>,
     pub dropouts: Dropouts,
@@ -45,23 +45,28 @@ impl Drop for Copy {
     }
 }
 
-impl Base {
-    /// Opens the model of a request and makes variables of what learns.
-    pub fn open(request: &Request) -> Result<Self> {
+/// What a request wants of a model's weights.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Intent {
+    /// Those that learn.
+    pub learning: Vec<WeightId>,
+    /// Those with which products leave inputs out, and the share of these.
+    pub dropped: Vec<WeightId>,
+    pub rate: f32,
+    /// Those that products see in another format.
+    pub rounded: Vec<WeightId>,
+}
+
+impl Subject {
+    /// Opens the model of a request: what learns of it, and as which graph.
+    pub fn open(request: &Request) -> Result<(Self, Intent)> {
         match &request.method {
             Method::Lora(options) => {
                 let file = open(&request.model)?;
-                let adapter = options.new_adapter(&file.model.graph, request.seed)?;
-                let base = match request.base_format {
-                    Some(format) => Arc::new(quantized(&file.model, format)?),
-                    None => file.model.clone(),
-                };
-                let model = Arc::new(base.with_adapter(&adapter)?);
-                let learning = Learning::Named(names(&adapter).collect());
-                let dropped = matrices(&model, &adapter);
-                let dropouts = Dropouts::new(dropped, options.dropout, request.seed);
-                let subject = Subject { file, model, adapter: Some(adapter), _copy: None };
-                Self::with(subject, &learning, dropouts)
+                let (model, adapter, intent) =
+                    adapted(&file.model, options, request.base_format, request.seed)?;
+                let adapter = Some(adapter);
+                Ok((Self { file, model: Arc::new(model), adapter, _copy: None }, intent))
             }
             method => {
                 let (path, copy) = in_gguf(&request.model, &request.output)?;
@@ -72,39 +77,80 @@ impl Base {
                     file.tokenizer = original.tokenizer;
                     file.chat_template = original.chat_template;
                 }
-                let learning = match method {
-                    Method::LastBlocks(count) => Learning::LastBlocks(*count),
-                    Method::Head => Learning::Head,
-                    Method::Full | Method::Lora(_) => Learning::All,
-                };
-                let linear = linear_layers(&file.model);
-                let dropouts = Dropouts::new(linear.clone(), request.dropout, request.seed);
+                let intent = of_weights(request, method, &file.model)?;
                 let model = file.model.clone();
-                let subject = Subject { file, model, adapter: None, _copy: copy };
-                let mut base = Self::with(subject, &learning, dropouts)?;
-                if let Some(format) = request.quantize_aware {
-                    base.round(&linear, format)?;
-                }
-                Ok(base)
+                Ok((Self { file, model, adapter: None, _copy: copy }, intent))
             }
         }
     }
+}
 
-    /// Lets products see these matrices as a format would hold them.
-    fn round(&mut self, matrices: &[WeightId], format: Format) -> Result<()> {
-        let rounded = matrices.iter().filter(|&&id| self.weights.set_rounding(id, format));
-        if rounded.count() == 0 {
-            let name = format.name();
-            let problem = format!("no matrix can be rounded to {name}: rows are no whole blocks");
-            return Err(Error::Request(problem));
+/// A model with a new adapter beside its weights, which are quantized if so asked.
+pub(super) fn adapted(
+    model: &Model,
+    options: &LoraOptions,
+    format: Option<Format>,
+    seed: u64,
+) -> Result<(Model, Adapter, Intent)> {
+    let adapter = options.new_adapter(&model.graph, seed)?;
+    let adapted = match format {
+        Some(format) => quantized(model, format)?.with_adapter(&adapter)?,
+        None => model.with_adapter(&adapter)?,
+    };
+    let learning = Learning::Named(names(&adapter).collect());
+    let intent = Intent {
+        learning: weights_of(&adapted.graph, &learning)?,
+        dropped: matrices(&adapted, &adapter),
+        rate: options.dropout,
+        rounded: Vec::new(),
+    };
+    Ok((adapted, adapter, intent))
+}
+
+/// What a request makes of a model, and wants of its weights.
+pub(super) fn intended(request: &Request, file: &ModelFile) -> Result<(Arc<Model>, Intent)> {
+    match &request.method {
+        Method::Lora(options) => {
+            let (model, _, intent) =
+                adapted(&file.model, options, request.base_format, request.seed)?;
+            Ok((Arc::new(model), intent))
         }
-        Ok(())
+        method => Ok((file.model.clone(), of_weights(request, method, &file.model)?)),
     }
+}
 
-    fn with(subject: Subject, learning: &Learning, dropouts: Dropouts) -> Result<Self> {
+fn of_weights(request: &Request, method: &Method, model: &Model) -> Result<Intent> {
+    let learning = match method {
+        Method::LastBlocks(count) => Learning::LastBlocks(*count),
+        Method::Head => Learning::Head,
+        Method::Full | Method::Lora(_) => Learning::All,
+    };
+    let dropped = linear_layers(model);
+    let fits = |id: &&WeightId| {
+        let columns = model.graph.weight(**id).shape.last().copied().unwrap_or(0);
+        request.quantize_aware.is_some_and(|format| columns.is_multiple_of(format.block_len()))
+    };
+    let rounded: Vec<WeightId> = dropped.iter().filter(fits).copied().collect();
+    if let Some(format) = request.quantize_aware.filter(|_| rounded.is_empty()) {
+        let name = format.name();
+        let problem = format!("no matrix can be rounded to {name}: rows are no whole blocks");
+        return Err(Error::Request(problem));
+    }
+    let learning = weights_of(&model.graph, &learning)?;
+    let dropped = if request.dropout > 0.0 { dropped } else { Vec::new() };
+    Ok(Intent { learning, dropped, rate: request.dropout, rounded })
+}
+
+impl Base {
+    /// Loads the weights of a model, and makes variables of those that learn.
+    pub fn load(request: &Request, subject: &Subject, intent: &Intent) -> Result<Self> {
         let mut weights = DeviceWeights::load(&subject.model, &Device::Cpu)?;
-        let parameters = make_parameters(&subject.model.graph, &mut weights, learning)?;
-        Ok(Self { subject, weights, parameters, dropouts })
+        let parameters = make_variables(&subject.model.graph, &mut weights, &intent.learning)?;
+        if let Some(format) = request.quantize_aware {
+            intent.rounded.iter().for_each(|&id| _ = weights.set_rounding(id, format));
+        }
+        let dropouts = Dropouts::new(intent.dropped.clone(), intent.rate, request.seed);
+        Ok(Self { weights, parameters, dropouts })
     }
 }
 

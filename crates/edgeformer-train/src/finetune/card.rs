@@ -38,6 +38,12 @@ pub(super) fn card(request: &Request, done: &Finetuned, data_sha256: &str) -> St
     );
     row("ended", done.stopped.into());
     row("time", format!("{:.1} s, {:.0} tokens/s", done.seconds, done.tokens_per_second));
+    let memory = &done.memory;
+    let again = if memory.gradient_checkpointing { ", activations computed again" } else { "" };
+    row(
+        "memory planned",
+        format!("{} bytes, parts of {} tokens{again}", memory.total, memory.micro_batch_tokens),
+    );
     row("machine", request.hardware.clone());
     row("seed", request.seed.to_string());
     row("edgeformer", env!("CARGO_PKG_VERSION").into());

@@ -3,6 +3,7 @@
 //! - `request`: what is asked for; `defaults`: what the literature says where nothing is
 //! - `base`: the model that learns, its weights that do
 //! - `low_rank`: a new adapter; `initial`: a new model
+//! - `fitting`: its memory, and how batches are split to stay within a budget
 //! - `data`: the files of a request; `examples`: records as tokens, what is learned told from what is given
 //! - `work`: a run from its request to its result
 //! - `metrics`, `chart`, `card`: the record of a run, as lines, as a picture, for people
@@ -14,6 +15,7 @@ mod chart;
 mod data;
 mod defaults;
 mod examples;
+mod fitting;
 mod initial;
 mod low_rank;
 mod metrics;
@@ -22,7 +24,8 @@ mod request;
 mod work;
 
 pub use examples::{Encoded, Encoding, encode, windows};
+pub use fitting::Fitting;
 pub use initial::write_random;
 pub use low_rank::{LoraOptions, Targets};
 pub use request::{Method, Request};
-pub use work::{Finetuned, finetune};
+pub use work::{Finetuned, finetune, plan};

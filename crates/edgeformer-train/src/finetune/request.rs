@@ -61,6 +61,9 @@ pub struct Request {
     pub part_tokens: usize,
     /// Whether activations are computed again backward instead of kept.
     pub checkpointing: bool,
+    /// Bytes that the run may have resident; batches are split, and activations computed again, to stay
+    /// within it.
+    pub memory_budget: Option<u64>,
     /// Tokens of a record at most [default: the model's context].
     pub context: Option<usize>,
     /// Whether longer records are cut; else they are refused.
@@ -123,6 +126,7 @@ impl Request {
             batch: 8,
             part_tokens: 2048,
             checkpointing: false,
+            memory_budget: None,
             context: None,
             truncate: false,
             windows: false,

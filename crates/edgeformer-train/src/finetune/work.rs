@@ -2,8 +2,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use edgeformer_core::Graph;
-use edgeformer_core::graph::GraphInput;
+use edgeformer_core::graph::{GraphInput, WeightId};
+use edgeformer_core::{Format, Graph, Tensor};
 use edgeformer_models::ModelFile;
 use edgeformer_models::atomic::write_atomically;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::base::{self, Base, Subject};
 use super::card::card;
 use super::chart;
 use super::data::Data;
+use super::fitting::{Fitting, Load};
 use super::metrics::{Line, Metrics};
 use super::output;
 use super::request::Request;
@@ -35,6 +36,8 @@ pub struct Finetuned {
     pub truncated: usize,
     /// Records of which nothing was to be learned.
     pub empty: usize,
+    /// How batches were split, and the memory that was planned.
+    pub memory: Fitting,
     /// Weights of the model.
     pub weights: usize,
     /// Those that learned.
@@ -77,22 +80,27 @@ pub fn finetune(
     request.check()?;
     let start = Instant::now();
     let store = Store::open(&request.output)?;
-    let Base { subject, weights, parameters, dropouts } = Base::open(request)?;
+    let (subject, intent) = Subject::open(request)?;
     base::check_decoder(&subject.file, &request.model)?;
     let data = Data::read(request, &subject.file, context(request, &subject.file))?;
+    let examples = &data.learned.examples;
+    let memory = Load { request, model: &subject.model, intent: &intent, examples }.fit()?;
+    let Base { weights, parameters, dropouts } = Base::load(request, &subject, &intent)?;
     let size = Size::of(&subject.model.graph, &parameters);
     let order = Order::new(request.seed, data.learned.examples.len(), request.batch);
     let steps = request.steps.unwrap_or_else(|| order.steps(request.epochs));
     let learning_rate = request.rate(size.all);
-    let step_options = step_options(request, &subject.file, steps, learning_rate);
+    let mut step_options = step_options(request, &subject.file, steps, learning_rate);
+    step_options.checkpointing = memory.gradient_checkpointing;
     let graph = subject.model.graph.clone();
     let mut trainer =
         Trainer::new(graph, weights, parameters, step_options).with_dropouts(dropouts);
     if let Some(path) = &request.teacher {
         trainer = trainer.with_teacher(base::teacher(path)?)?;
     }
-    let options = run_options(request, steps, identity(request, &subject, &data.sha256)?);
-    let first_validation = data.first_loss(&trainer, request.part_tokens)?;
+    let mut options = run_options(request, steps, identity(request, &subject, &data.sha256)?);
+    options.part_tokens = memory.micro_batch_tokens;
+    let first_validation = data.first_loss(&trainer, memory.micro_batch_tokens)?;
     let resumed = store.checkpoints()?.pop().map_or(0, |saved| saved.step);
     let mut record = Recorder::new(Metrics::open(&request.output, resumed)?);
     let mut told = |event: Event<'_>| match record.take(event) {
@@ -105,6 +113,9 @@ pub fn finetune(
     if outcome.stopped == Stopped::Asked {
         return Err(Error::Interrupted);
     }
+    if let Some(format) = request.quantize_aware {
+        round(&subject.model.graph, trainer.parameters(), &intent.rounded, format)?;
+    }
     let result = output::write(request, &subject, trainer.parameters())?;
     let lines = record.metrics.lines();
     let losses = || lines.iter().filter_map(|line| line.loss);
@@ -115,6 +126,7 @@ pub fn finetune(
         bad_lines: data.bad_lines,
         truncated: data.learned.truncated,
         empty: data.learned.empty,
+        memory,
         weights: size.all,
         trainable: size.learning,
         steps: outcome.steps,
@@ -134,6 +146,39 @@ pub fn finetune(
     let text = card(request, &done, &data.sha256);
     write_atomically(&request.output.join("TRAINING.md"), |out| out.write_all(text.as_bytes()))?;
     Ok(done)
+}
+
+/// The memory that a request will take, and how its batches are split: nothing is loaded or written.
+///
+/// # Errors
+/// If the request cannot be, files are damaged, or it does not fit its memory budget, with what would.
+pub fn plan(request: &Request) -> Result<Fitting> {
+    request.check()?;
+    let file = edgeformer_models::open(&request.model)?;
+    base::check_decoder(&file, &request.model)?;
+    let data = Data::read(request, &file, context(request, &file))?;
+    let (model, intent) = base::intended(request, &file)?;
+    Load { request, model: &model, intent: &intent, examples: &data.learned.examples }.fit()
+}
+
+/// Makes weights what products saw of them: whoever quantizes them to the format finds them there.
+fn round(
+    graph: &Graph,
+    parameters: &[Parameter],
+    rounded: &[WeightId],
+    format: Format,
+) -> Result<()> {
+    for parameter in parameters {
+        if rounded.iter().all(|&id| graph.weight(id).name != parameter.name) {
+            continue;
+        }
+        let variable = &parameter.variable;
+        let stored = Tensor::quantize(format, variable.dims(), &parameter.values()?)?;
+        let values =
+            candle_core::Tensor::from_vec(stored.to_f32(), variable.shape(), variable.device())?;
+        variable.set(&values)?;
+    }
+    Ok(())
 }
 
 /// Numbers of a model.

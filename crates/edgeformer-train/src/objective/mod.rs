@@ -49,6 +49,14 @@ impl Target {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => size_of_val(tokens.as_slice()),
+            Self::Class(_) | Self::Value(_) => 0,
+        }
+    }
+
     /// The rows of the output from the first to the last that something is learned of.
     pub fn rows(&self) -> std::ops::Range<usize> {
         let Self::Tokens(tokens) = self else { return 0..1 };

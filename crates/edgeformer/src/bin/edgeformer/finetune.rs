@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use edgeformer_train::data::Strictness;
-use edgeformer_train::finetune::{Finetuned, LoraOptions, Method, Request, Targets, finetune};
+use edgeformer_train::finetune::{
+    Finetuned, LoraOptions, Method, Request, Targets, finetune, plan,
+};
 use edgeformer_train::{AdamWOptions, Decay, Event};
 
 use crate::args::{Finetune, MethodArg, RunArguments, ScheduleArg};
@@ -11,9 +13,42 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::{self, Answering};
 use crate::output;
 use crate::progress::Working;
+use crate::report::mebibytes;
 
 pub fn run(command: &Finetune) -> Outcome {
-    learn(&request(command), command.quiet, command.json)
+    let request = request(command);
+    match command.run.plan {
+        true => show_plan(&request, command.json),
+        false => learn(&request, command.quiet, command.json),
+    }
+}
+
+/// Tells the memory that learning will take.
+pub fn show_plan(request: &Request, json: bool) -> Outcome {
+    let fitting = plan(request)?;
+    if json {
+        return output::show_json(&fitting);
+    }
+    let again = match fitting.gradient_checkpointing {
+        true => ", activations computed again",
+        false => "",
+    };
+    let mut text = format!("parts of {} tokens{again}\n", fitting.micro_batch_tokens);
+    for (name, bytes) in [
+        ("weights", fitting.plan.weights),
+        ("moments", fitting.plan.moments),
+        ("averages", fitting.plan.averages),
+        ("gradients", fitting.plan.gradients),
+        ("activations", fitting.plan.activations),
+        ("backward", fitting.plan.backward),
+        ("teacher", fitting.teacher),
+        ("records", fitting.records),
+        ("program", fitting.program),
+        ("total", fitting.total),
+    ] {
+        text += &format!("{name:>12}  {:>12}  {bytes}\n", mebibytes(bytes));
+    }
+    Ok(output::show(&text)?)
 }
 
 /// Lets a model learn and tells what came of it.
@@ -90,6 +125,7 @@ pub fn with_run(request: Request, run: &RunArguments) -> Request {
         batch: run.batch_size,
         part_tokens: run.micro_batch_tokens,
         checkpointing: run.gradient_checkpointing,
+        memory_budget: run.memory_budget.map(|size| size.0),
         context: run.ctx_size,
         learning_rate: run.learning_rate,
         decay: match run.schedule {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::{Tokenizer, TokenizerTask, Train};
 use crate::failure::{Failure, Outcome};
-use crate::finetune::{learn, strictness, with_run};
+use crate::finetune::{learn, show_plan, strictness, with_run};
 use crate::output;
 use crate::progress::Working;
 
@@ -29,7 +29,11 @@ pub fn run(command: &Train) -> Outcome {
         stride: command.stride,
         ..Request::new(start, data, output, Method::Full)
     };
-    learn(&with_run(request, &command.run), command.quiet, command.json)
+    let request = with_run(request, &command.run);
+    match command.run.plan {
+        true => show_plan(&request, command.json),
+        false => learn(&request, command.quiet, command.json),
+    }
 }
 
 pub fn tokenizer(command: &Tokenizer) -> Outcome {

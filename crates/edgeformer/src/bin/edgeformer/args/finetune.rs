@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use edgeformer::config::ByteSize;
 use edgeformer_core::Format;
 
-use super::values::count;
+use super::values::{count, size};
 
 /// Lets a model learn from records of text.
 #[derive(Debug, Args)]
@@ -97,6 +98,13 @@ pub struct RunArguments {
     /// Compute activations again backward instead of keeping them: less memory, a third more time
     #[arg(long)]
     pub gradient_checkpointing: bool,
+    /// Bytes that learning may take, such as 700MiB: batches are split and activations computed again to
+    /// stay within it
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory_budget: Option<ByteSize>,
+    /// Print the memory that learning will take, and end
+    #[arg(long)]
+    pub plan: bool,
     /// Tokens of a record at most [default: the model's context]
     #[arg(short = 'c', long, visible_alias = "max-length", value_name = "N", value_parser = count)]
     pub ctx_size: Option<usize>,
