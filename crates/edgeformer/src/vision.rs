@@ -51,6 +51,13 @@ pub fn load_image(path: &Path) -> Result<Image> {
     Ok(Image(reader.decode().map_err(|error| problem(&error))?.to_rgb8()))
 }
 
+impl Image {
+    /// It as a model takes it, `[3, height, width]`.
+    pub fn prepared(&self, preprocessor: &Preprocessor) -> Vec<f32> {
+        prepare(&self.0, preprocessor)
+    }
+}
+
 impl Engine {
     /// The likeliest `top` classes of an image, the likeliest first.
     ///

@@ -226,6 +226,48 @@ fn every_way_of_learning_lowers_the_loss_and_writes_what_runs() {
     }
 }
 
+/// A folder a class, images of its colour.
+#[cfg(feature = "vision")]
+fn colours(folder: &Path, classes: [&str; 2]) -> PathBuf {
+    let path = folder.join("colours");
+    for (class, [red, blue]) in classes.into_iter().zip([[220, 20], [20, 220]]) {
+        fs::create_dir_all(path.join(class)).unwrap();
+        for index in 0..6u8 {
+            let image = image::RgbImage::from_pixel(32, 32, image::Rgb([red, index * 9, blue]));
+            image.save(path.join(class).join(format!("{index}.png"))).unwrap();
+        }
+    }
+    path
+}
+
+#[cfg(feature = "vision")]
+#[test]
+fn a_vision_transformer_learns_from_folders_of_images() {
+    let Some(model) = shared("fixtures/hf/vit") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, to) = (colours(folder.path(), ["LABEL_1", "LABEL_3"]), folder.path().join("run"));
+    let way = ["--method", "full", "--max-steps", "40", "--learning-rate", "2e-3", "--json"];
+    let way = [&way[..], &["--validation-split", "0.2"]].concat();
+    let done: Value = serde_json::from_str(&stdout(&arguments(&model, &data, &to, &way))).unwrap();
+    let first = done["first_validation"].as_f64().unwrap();
+    let best = done["best"][1].as_f64().unwrap();
+    assert!(best < 0.2 * first, "{best} is not far below {first}");
+    let learned = done["result"].as_str().unwrap();
+    for class in ["LABEL_1", "LABEL_3"] {
+        let file = data.join(class).join("5.png");
+        let told = stdout(&["classify", "--model", learned, "--quiet", "--json", text(&file)]);
+        assert_eq!(serde_json::from_str::<Value>(&told).unwrap()[0]["name"], class, "{told}");
+    }
+
+    fs::rename(data.join("LABEL_3"), data.join("zebra")).unwrap();
+    let error = refusal(&arguments(&model, &data, &folder.path().join("other"), &way), 1);
+    assert!(error.contains("zebra: class \"zebra\" is none of the model's"), "{error}");
+    fs::write(data.join("zebra/5.png"), "no image").unwrap();
+    fs::rename(data.join("zebra"), data.join("LABEL_3")).unwrap();
+    let error = refusal(&arguments(&model, &data, &folder.path().join("third"), &way), 1);
+    assert!(error.contains("LABEL_3/5.png"), "{error}");
+}
+
 /// The adapter of a run.
 fn bits(to: &Path) -> Vec<u8> {
     fs::read(to.join("adapter/adapter_model.safetensors")).unwrap()

@@ -39,15 +39,19 @@ fn worked([a, b]: [usize; 2]) -> Record {
     Record { question: format!("{a}+{b}=?"), answer }
 }
 
-/// What a model may know before it is asked: sums in other words, twenty a text.
+/// What a model may know before: how to add, but not how the answer is to be written. Ten sums a
+/// text.
 pub fn told(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random::of(seed, &[TOLD]);
     let tell = |_| {
         let Record { question, answer } = worked([(); 2].map(|()| 10 + random.below(90)));
-        format!("{question} {}.", answer.replace("\n#### ", ", so ").replace('\n', ", "))
+        format!(
+            "Question: {question}\nAnswer: {}.",
+            answer.replace("\n#### ", ", so ").replace('\n', ", ")
+        )
     };
     let told: Vec<String> = (0..count).map(tell).collect();
-    told.chunks(20).map(|texts| texts.join("\n")).collect()
+    told.chunks(10).map(|texts| texts.join("\n\n")).collect()
 }
 
 #[cfg(test)]
@@ -62,11 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_told_in_other_words() {
+    fn what_is_known_is_written_otherwise() {
         let told = told(30, 5);
-        assert_eq!(told.len(), 2);
-        let first = told[0].lines().next().unwrap();
-        let (terms, rest) = first.split_once("=? ").unwrap();
+        assert_eq!(told.len(), 3);
+        let (first, _) = told[0].split_once("\n\n").unwrap();
+        let (terms, rest) = first.split_once("=?\nAnswer: ").unwrap();
+        let terms = terms.strip_prefix("Question: ").unwrap();
         let terms: Vec<usize> = terms.split('+').map(|term| term.parse().unwrap()).collect();
         assert!(rest.ends_with(&format!(", so {}.", terms[0] + terms[1])), "{first}");
     }

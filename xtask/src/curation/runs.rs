@@ -167,7 +167,7 @@ impl Workplace {
                     "--samples",
                     "1",
                     "--check",
-                    "numeric",
+                    "regex:#### ([0-9]+)",
                     "--temperature",
                     "0.001",
                     "--answer-tokens",

@@ -10,6 +10,7 @@ use edgeformer_core::{Adapter, Format, Model, Op, Tensor, Weight};
 use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::{ModelFile, OpenOptions, open, open_with};
 
+use super::labelled::Judge;
 use super::low_rank::LoraOptions;
 use super::request::{Method, Request};
 use crate::parameters::{Learning, Parameter, make_variables, weights_of};
@@ -76,6 +77,8 @@ impl Subject {
                     let original = open(&request.model)?;
                     file.tokenizer = original.tokenizer;
                     file.chat_template = original.chat_template;
+                    file.labels = original.labels;
+                    file.preprocessor = original.preprocessor;
                 }
                 let intent = of_weights(request, method, &file.model)?;
                 let model = file.model.clone();
@@ -218,16 +221,17 @@ pub(super) fn teacher(path: &Path) -> Result<crate::Teacher> {
     Ok(crate::Teacher { graph: file.model.graph.clone(), weights })
 }
 
-/// The tokens that a model takes, where it continues text.
-pub(super) fn check_decoder(file: &ModelFile, path: &Path) -> Result<()> {
+/// Whether a model can be taught: it continues text, or it gives scores of classes or a value.
+pub(super) fn check(file: &ModelFile, path: &Path) -> Result<()> {
     let graph = &file.model.graph;
-    if graph.is_decoder() && file.tokenizer.is_some() {
+    if Judge::of(file).is_some() || (graph.is_decoder() && file.tokenizer.is_some()) {
         return Ok(());
     }
     let problem = match graph.is_decoder() {
         true => "the model has no tokenizer to read records with".to_owned(),
         false => {
-            format!("a {} model continues no text: records of text cannot teach it", graph.name)
+            let name = &graph.name;
+            format!("a {name} model continues no text and tells no classes: nothing can teach it")
         }
     };
     Err(Error::file(path, problem))

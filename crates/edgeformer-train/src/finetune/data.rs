@@ -6,6 +6,7 @@ use edgeformer_models::ModelFile;
 use sha2::{Digest, Sha256};
 
 use super::examples::{Encoded, Encoding, encode, windows};
+use super::labelled::{Judge, ReadImage};
 use super::request::Request;
 use crate::data::{Entry, Pool, Record, Strictness};
 use crate::run::mean_loss;
@@ -27,28 +28,32 @@ pub(super) struct Data {
 
 impl Data {
     /// Reads the files of a request; records have at most so many tokens.
-    pub fn read(request: &Request, file: &ModelFile, context: usize) -> Result<Self> {
-        let encoding = Encoding::of(file, context, request.truncate)?;
-        let stride = request.stride.unwrap_or(context);
-        let learn = |pool: &Pool| match request.windows {
-            true => windows(pool, &encoding, stride),
-            false => encode(pool, &encoding),
+    pub fn read(
+        request: &Request,
+        file: &ModelFile,
+        context: usize,
+        read_image: &ReadImage<'_>,
+    ) -> Result<Self> {
+        let read = |path: &Path, stride: usize| match Judge::of(file) {
+            Some(judge) => {
+                let encoding = Encoding::of(file, context, request.truncate).ok();
+                judge.read(path, request.strictness, encoding.as_ref(), read_image)
+            }
+            None => texts(request, file, path, context, stride),
         };
-        let validate = |pool: &Pool| match request.windows {
-            true => windows(pool, &encoding, context),
-            false => encode(pool, &encoding),
-        };
-        let pool = pool_of(&request.data, request.strictness)?;
-        let mut learned = learn(&pool)?;
+        let (mut learned, bad_lines) = read(&request.data, request.stride.unwrap_or(context))?;
         let mut sha256 = sha256(&request.data)?;
         let validation = match &request.validation {
             Some(path) => {
                 sha256 = format!("{sha256} and {}", self::sha256(path)?);
-                validate(&pool_of(path, request.strictness)?)?.examples
+                read(path, context)?.0.examples
             }
             None => split(&mut learned.examples, request.validation_share, request.seed),
         };
-        Ok(Self { learned, validation, bad_lines: pool.bad.len(), sha256 })
+        if learned.examples.is_empty() {
+            return Err(Error::file(&request.data, "there is nothing to learn in it"));
+        }
+        Ok(Self { learned, validation, bad_lines, sha256 })
     }
 
     /// The validation loss before anything is learned.
@@ -58,6 +63,23 @@ impl Data {
             false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
         }
     }
+}
+
+/// The records of a file for a model that continues text, and how many lines were none.
+fn texts(
+    request: &Request,
+    file: &ModelFile,
+    path: &Path,
+    context: usize,
+    stride: usize,
+) -> Result<(Encoded, usize)> {
+    let encoding = Encoding::of(file, context, request.truncate)?;
+    let pool = pool_of(path, request.strictness)?;
+    let encoded = match request.windows {
+        true => windows(&pool, &encoding, stride)?,
+        false => encode(&pool, &encoding)?,
+    };
+    Ok((encoded, pool.bad.len()))
 }
 
 /// The records of a file: a text by its name is one record.
@@ -81,16 +103,34 @@ fn split(examples: &mut Vec<Example>, share: f64, seed: u64) -> Vec<Example> {
     examples.split_off(examples.len() - count)
 }
 
+/// That of a file, or of all files of a folder with their names, in their order.
 fn sha256(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).map_err(|source| Error::io(path, source))?;
     let mut hash = Sha256::new();
+    add(path, &mut hash)?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn add(path: &Path, hash: &mut Sha256) -> Result<()> {
+    let wrong = |source| Error::io(path, source);
+    if path.is_dir() {
+        let entries = fs::read_dir(path).map_err(wrong)?;
+        let mut entries: Vec<_> = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(wrong)?;
+        entries.sort();
+        return entries.iter().try_for_each(|entry| {
+            hash.update(entry.file_name().unwrap_or_default().as_encoded_bytes());
+            add(entry, hash)
+        });
+    }
+    let mut file = fs::File::open(path).map_err(wrong)?;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = file.read(&mut buffer).map_err(|source| Error::io(path, source))?;
+        let read = file.read(&mut buffer).map_err(wrong)?;
         if read == 0 {
-            break;
+            return Ok(());
         }
         hash.update(&buffer[..read]);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

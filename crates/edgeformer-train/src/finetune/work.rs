@@ -14,6 +14,7 @@ use super::card::card;
 use super::chart;
 use super::data::Data;
 use super::fitting::{Fitting, Load};
+use super::labelled::{Judge, ReadImage};
 use super::metrics::{Line, Metrics};
 use super::output;
 use super::request::Request;
@@ -75,14 +76,16 @@ pub struct Finetuned {
 /// If the request cannot be, files are damaged, or a step fails: checkpoints stay.
 pub fn finetune(
     request: &Request,
+    read_image: &ReadImage<'_>,
     watch: &mut dyn FnMut(Event<'_>, u64) -> ControlFlow<()>,
 ) -> Result<Finetuned> {
     request.check()?;
     let start = Instant::now();
     let store = Store::open(&request.output)?;
     let (subject, intent) = Subject::open(request)?;
-    base::check_decoder(&subject.file, &request.model)?;
-    let data = Data::read(request, &subject.file, context(request, &subject.file))?;
+    base::check(&subject.file, &request.model)?;
+    let context = context(request, &subject.file);
+    let data = Data::read(request, &subject.file, context, read_image)?;
     let examples = &data.learned.examples;
     let memory = Load { request, model: &subject.model, intent: &intent, examples }.fit()?;
     let Base { weights, parameters, dropouts } = Base::load(request, &subject, &intent)?;
@@ -152,11 +155,11 @@ pub fn finetune(
 ///
 /// # Errors
 /// If the request cannot be, files are damaged, or it does not fit its memory budget, with what would.
-pub fn plan(request: &Request) -> Result<Fitting> {
+pub fn plan(request: &Request, read_image: &ReadImage<'_>) -> Result<Fitting> {
     request.check()?;
     let file = edgeformer_models::open(&request.model)?;
-    base::check_decoder(&file, &request.model)?;
-    let data = Data::read(request, &file, context(request, &file))?;
+    base::check(&file, &request.model)?;
+    let data = Data::read(request, &file, context(request, &file), read_image)?;
     let (model, intent) = base::intended(request, &file)?;
     Load { request, model: &model, intent: &intent, examples: &data.learned.examples }.fit()
 }
@@ -255,6 +258,7 @@ fn step_options(request: &Request, file: &ModelFile, steps: u64, peak: f64) -> S
     let (temperature, share) = (request.temperature, request.teacher_share);
     let objective = match &request.teacher {
         Some(_) => Objective::Distillation { temperature, share },
+        None if Judge::of(file).is_some_and(|judge| judge.values()) => Objective::SquaredError,
         None => Objective::CrossEntropy,
     };
     StepOptions {

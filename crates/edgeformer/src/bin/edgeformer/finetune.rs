@@ -1,7 +1,9 @@
 //! `edgeformer finetune`.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
+use edgeformer_models::preprocessor::Preprocessor;
 use edgeformer_train::data::Strictness;
 use edgeformer_train::finetune::{
     Finetuned, LoraOptions, Method, Request, Targets, finetune, plan,
@@ -25,7 +27,7 @@ pub fn run(command: &Finetune) -> Outcome {
 
 /// Tells the memory that learning will take.
 pub fn show_plan(request: &Request, json: bool) -> Outcome {
-    let fitting = plan(request)?;
+    let fitting = plan(request, &read_image)?;
     if json {
         return output::show_json(&fitting);
     }
@@ -69,7 +71,7 @@ pub fn learn(request: &Request, quiet: bool, json: bool) -> Outcome {
             false => ControlFlow::Continue(()),
         }
     };
-    let done = finetune(request, &mut watch).map_err(|error| match error {
+    let done = finetune(request, &read_image, &mut watch).map_err(|error| match error {
         edgeformer_train::Error::Interrupted => Failure::Engine(edgeformer::Error::Stopped),
         error => error.into(),
     })?;
@@ -194,6 +196,18 @@ fn told(done: &Finetuned) -> String {
         done.bad_lines,
         done.truncated,
     )
+}
+
+/// An image as a model takes it.
+#[cfg(feature = "vision")]
+fn read_image(path: &Path, preprocessor: &Preprocessor) -> Result<Vec<f32>, String> {
+    let image = edgeformer::load_image(path).map_err(|error| error.to_string())?;
+    Ok(image.prepared(preprocessor))
+}
+
+#[cfg(not(feature = "vision"))]
+fn read_image(_: &Path, _: &Preprocessor) -> Result<Vec<f32>, String> {
+    Err("this build reads no images: build it with --features vision".into())
 }
 
 /// The processor, for the card.
