@@ -21,8 +21,8 @@ use edgeformer_core::graph::{
 };
 use edgeformer_core::{Format, Graph, Result};
 use edgeformer_train::{
-    AdamWOptions, Decay, Example, Learning, Objective, Sample, Schedule, StepOptions, Target,
-    Trainer, make_parameters,
+    AdamWOptions, Decay, Example, Learning, MemoryPlan, Objective, RunShape, Sample, Schedule,
+    StepOptions, Target, Trainer, make_parameters,
 };
 use serde_json::{Value as Json, json};
 
@@ -58,6 +58,7 @@ fn main() {
         [speed, memory]
     };
     let ours = row("EdgeFormer", &sides[0]);
+    println!("| planned, without the program | | {:.0} |", planned_mib());
     if sides[1].is_empty() {
         return println!("\nPyTorch was not run: python3 has no torch and transformers");
     }
@@ -112,6 +113,27 @@ fn ours() -> Json {
     }
     let second = median(seconds[WARM..].iter().copied());
     json!({ "tokens_per_second": (BATCH * CONTEXT) as f64 / second, "peak_mib": peak_mib() })
+}
+
+/// MiB that a plan says beforehand.
+fn planned_mib() -> f64 {
+    let model = random_model(llama().unwrap(), 1, |_| Format::F32).unwrap();
+    let (all, none) =
+        (vec![true; model.graph.weights.len()], vec![false; model.graph.weights.len()]);
+    let shape = RunShape {
+        learns: &all,
+        drops: &none,
+        rounds: &none,
+        tokens: BATCH * CONTEXT,
+        sequences: BATCH,
+        longest: CONTEXT,
+        output_rows: BATCH * CONTEXT,
+        several_parts: false,
+        checkpointing: false,
+        eight_bit: false,
+        average: false,
+    };
+    MemoryPlan::of(&model, &shape).unwrap().total() as f64 / f64::from(1 << 20)
 }
 
 /// Tokens that no two sequences share.

@@ -111,6 +111,10 @@ fn the_plan_is_what_is_taken() {
     for case in cases {
         let (planned, taken) = plan_and_run(&case);
         let ratio = planned.total() as f64 / taken as f64;
+        eprintln!(
+            "planned / taken {ratio:.3}: {:?}, checkpointing {}",
+            case.learning, case.checkpointing
+        );
         if (ratio - 1.0).abs() > TOLERANCE {
             wrong.push(format!("{ratio:.3} of {taken}: {case:?}\n  {planned:?}"));
         }

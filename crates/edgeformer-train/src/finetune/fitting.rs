@@ -16,8 +16,9 @@ use crate::run::{Order, parts};
 use crate::trainer::Example;
 use crate::{Error, Result};
 
-/// The program, its threads and their stacks, what products are packed into. Measured:
-/// `cargo bench -p edgeformer-train --bench training` prints it beside what is planned.
+/// The program, its threads and their stacks, what products are packed into, what the allocator does
+/// not give back. Measured: `cargo bench -p edgeformer-train --bench training` prints the peak beside
+/// what is planned without it.
 const PROGRAM: u64 = 40 << 20;
 
 /// Steps whose batches are looked at.
