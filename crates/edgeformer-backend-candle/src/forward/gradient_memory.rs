@@ -73,7 +73,7 @@ pub fn gradient_bytes(graph: &Graph, load: &GradientLoad<'_>) -> GradientBytes {
     let walk = Walk::new(graph, load);
     let segments = match load.checkpointing {
         true => segments_of(graph),
-        false => vec![0..graph.nodes.len()],
+        false => std::iter::once(0..graph.nodes.len()).collect(),
     };
     let between: u64 = segments.iter().skip(1).map(|nodes| walk.alive_before(nodes.start)).sum();
     let (mut found, mut peak, mut kept) = (0, 0, 0);

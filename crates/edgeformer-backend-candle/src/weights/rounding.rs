@@ -61,7 +61,7 @@ mod tests {
         let values = matrix.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for format in [Format::Q4_0, Format::Q8_0] {
             let rounded = matrix.as_tensor().apply_op1(Rounding(format)).unwrap();
-            let expected = Stored::quantize(format, &[300, 64], &values).unwrap().to_f32();
+            let expected = Stored::quantize(format, [300, 64], &values).unwrap().to_f32();
             assert_eq!(rounded.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
             let loss = rounded.sqr().unwrap().sum_all().unwrap();
             let gradient = loss.backward().unwrap().remove(&matrix).unwrap();
