@@ -159,9 +159,9 @@ mod tests {
             let request = BpeRequest { split_digits, ..request(folder.path(), &text, 300) };
             train_bpe(&request).unwrap();
             let tokenizer = Tokenizer::from_folder(&request.output).unwrap().unwrap();
-            tokenizer.encode("1234", AddSpecial::AsModel, false).unwrap().len()
+            tokenizer.encode(" 1234", AddSpecial::AsModel, false).unwrap().len()
         };
-        assert_eq!([tokens(false), tokens(true)], [1, 4]);
+        assert_eq!([tokens(false), tokens(true)], [1, 5]);
     }
 
     #[test]
