@@ -1,7 +1,7 @@
 //! Weights from a seed.
 
 use edgeformer_core::graph::WeightInfo;
-use edgeformer_core::{Format, Graph, Model, Result, Tensor, Weight, Weights};
+use edgeformer_core::{Format, Graph, Model, Result, Tensor, Weight, Weights, random};
 
 /// A model over `graph` with pseudo-random weights: the same for the same seed, everywhere. Rows of
 /// matrices have unit length on average, so that values keep their scale; norms lie around one.
@@ -40,19 +40,16 @@ fn values(info: &WeightInfo, seed: u64) -> Vec<f32> {
     (0..elements).map(|_| middle + spread * random.uniform()).collect()
 }
 
-/// Pseudo-random numbers (splitmix64, Steele, Lea, Flood 2014).
-pub(crate) struct Random(u64);
+/// SplitMix64, in the distributions that cases need.
+pub(crate) struct Random(random::Random);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(random::Random::seeded(seed))
     }
 
     pub(crate) fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.draw()
     }
 
     /// From -1 to 1.

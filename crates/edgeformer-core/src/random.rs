@@ -65,6 +65,12 @@ mod tests {
     }
 
     #[test]
+    fn units_stay_below_one() {
+        let mut random = Random::seeded(3);
+        assert!((0..10_000).all(|_| (0.0..1.0).contains(&random.unit())));
+    }
+
+    #[test]
     fn purposes_have_numbers_of_their_own() {
         let first = |purpose: &[u64]| Random::of(7, purpose).draw();
         assert_eq!(first(&[1, 2]), first(&[1, 2]));

@@ -14,15 +14,16 @@ pub struct Record {
 const PICK: u64 = 1;
 const ORDER: u64 = 2;
 
-/// Spoils as many records as two in five of the pool. `fresh` are clean records that lose their
-/// answers to each other, `passages` are off topic; there are half as many of each as clean ones.
+/// A pool of which two in five records are clean, one in ten is a duplicate, two in five have another's
+/// answer, one in ten is off topic. `fresh` are clean records that lose their answers to each other, as
+/// many as clean ones; of `passages`, which are off topic, a quarter as many are taken.
 pub fn spoil(clean: &[Record], fresh: &[Record], passages: &[String], seed: u64) -> Vec<Record> {
-    let share = clean.len() / 2;
+    let tenth = clean.len() / 4;
     let mut random = Random::of(seed, &[PICK]);
-    let copies = (0..share).map(|copy| duplicate(&clean[random.below(clean.len())], copy));
+    let copies = (0..tenth).map(|copy| duplicate(&clean[random.below(clean.len())], copy));
     let mut pool: Vec<Record> = clean.iter().cloned().chain(copies).collect();
-    pool.extend(exchanged(&fresh[..share]));
-    pool.extend(passages[..share].iter().map(|passage| off_topic(passage)));
+    pool.extend(exchanged(&fresh[..clean.len()]));
+    pool.extend(passages[..tenth].iter().map(|passage| off_topic(passage)));
     Random::of(seed, &[ORDER]).shuffle(&mut pool);
     pool
 }
@@ -92,17 +93,17 @@ mod tests {
     #[test]
     fn two_in_five_are_clean() {
         let passages = vec!["A:\nNo.".to_owned(); 4];
-        let (clean, fresh) = (records("clean", 8), records("fresh", 4));
+        let (clean, fresh) = (records("clean", 8), records("fresh", 8));
         let pool = spoil(&clean, &fresh, &passages, 3);
         assert_eq!(pool.len(), 20);
         let count = |is: &dyn Fn(&Record) -> bool| pool.iter().filter(|one| is(one)).count();
-        assert_eq!(count(&|one| clean.contains(one)), 8 + 2);
-        assert_eq!(count(&|one| one.question.ends_with("Thank you.")), 2);
-        assert_eq!(count(&|one| one.question == "A:" && one.answer == "No."), 4);
+        assert_eq!(count(&|one| clean.contains(one)), 8 + 1);
+        assert_eq!(count(&|one| one.question.ends_with("Thank you.")), 1);
+        assert_eq!(count(&|one| one.question == "A:" && one.answer == "No."), 2);
         let wrong = |one: &Record| {
             one.question.starts_with("fresh") && one.question[..7] != one.answer[..7]
         };
-        assert_eq!(count(&wrong), 4);
+        assert_eq!(count(&wrong), 8);
     }
 
     #[test]

@@ -95,10 +95,10 @@ impl Task {
                 clean: 2000,
                 held_out: 200,
                 passage: 120,
-                epochs: 6.0,
-                clean_epochs: 8.0,
+                epochs: 3.5,
+                clean_epochs: 5.0,
                 finetune: &["--batch-size", "16", "--learning-rate", "1e-3", "--truncate"],
-                difficulty: &["--ifd", "0.9"],
+                difficulty: &["--ifd", "0.75"],
                 max_similarity: "0.999",
                 train: &[
                     "--epochs",

@@ -1,18 +1,17 @@
 //! Pseudo-random numbers that are the same everywhere.
 
-/// splitmix64 (Steele, Lea, Flood 2014).
-pub(super) struct Random(u64);
+use edgeformer_core::random;
+
+/// SplitMix64, in the distributions that rotations need.
+pub(super) struct Random(random::Random);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(random::Random::seeded(seed))
     }
 
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.draw()
     }
 
     /// Above 0, at most 1.
