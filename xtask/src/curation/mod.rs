@@ -17,8 +17,8 @@ use condition::Condition;
 use runs::Workplace;
 use task::Task;
 
-/// Spoil pools, choose from them, let models learn, and print what it is worth as docs/curation.md has
-/// it.
+/// Spoil pools, choose from them, let models learn, and print what it is worth as a table. What was done
+/// is kept in target/curation and not done again: remove it to begin anew.
 #[derive(Debug, Args)]
 pub struct Curation {
     /// Only this pool
@@ -69,7 +69,8 @@ impl Curation {
 
     fn program(&self) -> Result<PathBuf> {
         if let Some(program) = &self.program {
-            return Ok(program.clone());
+            return std::fs::canonicalize(program)
+                .map_err(|error| format!("{}: {error}", program.display()));
         }
         let build = ["build", "--release", "--package", "edgeformer", "--features", "train"];
         run(cargo().args(build))?;

@@ -184,13 +184,13 @@ impl Workplace {
         number(&found, "score")
     }
 
-    /// The mean loss of answers in a report, an answer's loss by its tokens.
+    /// The mean over answers in a report of the mean loss of their tokens.
     fn mean_loss(&self, report: &str) -> Result<f64> {
         let path = self.path(report);
         let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
         let loss = |line: &str| {
             let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            number(&value, "loss")
+            number(&value["scores"], "loss")
         };
         let losses = text.lines().map(loss).collect::<Result<Vec<f64>>>()?;
         Ok(losses.iter().sum::<f64>() / losses.len() as f64)

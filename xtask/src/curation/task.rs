@@ -15,7 +15,7 @@ use crate::run::Result;
 pub enum Task {
     /// Problems of GSM8K, judged by the loss of solutions that were held out.
     Gsm8k,
-    /// Sums of numbers of several digits, judged by right answers.
+    /// Sums of two numbers of two digits, judged by right answers.
     Arithmetic,
 }
 
@@ -46,7 +46,7 @@ pub struct Setting {
 /// Records of GSM8K's training split that the start is trained on; pools are of those behind.
 const SEEN: usize = 2500;
 
-/// Sums that the start of the arithmetic task is trained on, told in other words.
+/// Sums that the start of the arithmetic task is trained on, their answers written otherwise.
 const TOLD: usize = 16_000;
 
 /// What numbers are for.
