@@ -1,5 +1,6 @@
 //! Commands of EdgeFormer, one after the other; what was done before is not done again.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +25,8 @@ pub struct Learned {
     pub condition: Condition,
     /// Of every seed: the loss of held-out answers, or the share of right ones.
     pub scores: Vec<f64>,
+    /// Of every seed: the share of right answers where the likeliest token is always taken.
+    pub greedy: Vec<f64>,
     /// Seconds of the steps, of every seed.
     pub seconds: Vec<f64>,
     /// Tokens that were learned from, of the first seed.
@@ -32,6 +35,19 @@ pub struct Learned {
     pub choosing: f64,
     /// Records that were learned.
     pub records: usize,
+}
+
+/// How good a model is.
+struct Judged {
+    score: f64,
+    greedy: Option<f64>,
+}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4}", self.score)?;
+        self.greedy.map_or(Ok(()), |greedy| write!(f, " (greedy {greedy:.4})"))
+    }
 }
 
 /// A folder of one task.
@@ -79,7 +95,7 @@ impl Workplace {
     /// What comes of everything that is learned, with so many seeds each.
     pub fn results(&self, conditions: &[Condition], seeds: u64) -> Result<Vec<Learned>> {
         let start = self.judged("start", "start/model")?;
-        eprintln!("{}: {start:.4} before anything is learned", self.task.name());
+        eprintln!("{}: {start} before anything is learned", self.task.name());
         conditions.iter().map(|&condition| self.learned(condition, seeds)).collect()
     }
 
@@ -87,6 +103,7 @@ impl Workplace {
         let mut learned = Learned {
             condition,
             scores: Vec::new(),
+            greedy: Vec::new(),
             seconds: Vec::new(),
             tokens: 0,
             choosing: 0.0,
@@ -96,10 +113,11 @@ impl Workplace {
             let (file, choosing) = self.chosen(condition, seed)?;
             let name = format!("{}-{seed}", condition.name());
             let done = self.finetuned(condition, &file, &name, seed)?;
-            let score = self.judged(&name, &format!("{name}/model"))?;
+            let judged = self.judged(&name, &format!("{name}/model"))?;
             let seconds = number(&done, "tokens")? / number(&done, "tokens_per_second")?;
-            eprintln!("{}: {name}: {score:.4}, {seconds:.1} s", self.task.name());
-            learned.scores.push(score);
+            eprintln!("{}: {name}: {judged}, {seconds:.1} s", self.task.name());
+            learned.scores.push(judged.score);
+            learned.greedy.extend(judged.greedy);
             learned.seconds.push(seconds);
             learned.choosing = choosing.max(learned.choosing);
             learned.records = number(&done, "examples")? as usize;
@@ -147,41 +165,37 @@ impl Workplace {
     }
 
     /// How good a model is: the mean loss of held-out answers, or the share that it gets right.
-    fn judged(&self, name: &str, model: &str) -> Result<f64> {
-        let found = self.once(&format!("{name}.judged.json"), || {
-            let report = format!("{name}.held-out.jsonl");
-            let mut curate =
-                vec!["curate", "held-out.jsonl", "--output", &report, "--model", model];
-            curate.extend([
-                "--no-validity",
-                "--no-duplicates",
-                "--no-quality",
-                "--force",
-                "--json",
-            ]);
-            match self.task {
-                Task::Gsm8k => curate.push("--loss"),
-                Task::Arithmetic => curate.extend([
-                    "--solved",
-                    "1..1",
-                    "--samples",
-                    "1",
-                    "--check",
-                    "regex:#### ([0-9]+)",
-                    "--temperature",
-                    "0.001",
-                    "--answer-tokens",
-                    "48",
-                ]),
+    fn judged(&self, name: &str, model: &str) -> Result<Judged> {
+        let found = self.once(&format!("{name}.judged.json"), || match self.task {
+            Task::Gsm8k => {
+                self.asked(name, model, &["--loss"])?;
+                let loss = self.mean_loss(&format!("{name}.held-out.report.jsonl"))?;
+                Ok(json!({ "score": loss }))
             }
-            let told = self.edgeformer(&curate)?;
-            let score = match self.task {
-                Task::Gsm8k => self.mean_loss(&format!("{name}.held-out.report.jsonl"))?,
-                Task::Arithmetic => number(&told, "kept")? / number(&told, "records")?,
-            };
-            Ok(json!({ "score": score }))
+            Task::Arithmetic => Ok(json!({
+                "score": self.right(name, model, &[])?,
+                "greedy": self.right(name, model, &["--temperature", "0.001"])?,
+            })),
         })?;
-        number(&found, "score")
+        Ok(Judged { score: number(&found, "score")?, greedy: found["greedy"].as_f64() })
+    }
+
+    /// The share of sums whose answer is right, sampled once each.
+    fn right(&self, name: &str, model: &str, sampling: &[&str]) -> Result<f64> {
+        let mut options = vec!["--solved", "1..1", "--samples", "1", "--answer-tokens", "48"];
+        options.extend(["--check", "regex:#### ([0-9]+)"]);
+        options.extend(sampling);
+        let told = self.asked(name, model, &options)?;
+        Ok(number(&told, "kept")? / number(&told, "records")?)
+    }
+
+    /// What a model makes of the records that were held out.
+    fn asked(&self, name: &str, model: &str, options: &[&str]) -> Result<Value> {
+        let report = format!("{name}.held-out.jsonl");
+        let mut curate = vec!["curate", "held-out.jsonl", "--output", &report, "--model", model];
+        curate.extend(["--no-validity", "--no-duplicates", "--no-quality", "--force", "--json"]);
+        curate.extend(options);
+        self.edgeformer(&curate)
     }
 
     /// The mean over answers in a report of the mean loss of their tokens.

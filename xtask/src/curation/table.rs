@@ -12,14 +12,15 @@ pub fn table(task: Task, results: &[Learned]) -> String {
     let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
     line(format!("\n{}, {} by seeds 0 to {}\n", task.name(), measure(task), last_seed(results)));
     line(
-        "| learned from | records | tokens | choosing, s | steps, s | mean | deviation | seeds |"
+        "| learned from | records | tokens | choosing, s | steps, s | mean | deviation | seeds | greedy |"
             .into(),
     );
-    line("|---|---|---|---|---|---|---|---|".into());
-    for Learned { condition, scores, seconds, tokens, choosing, records } in results {
+    line("|---|---|---|---|---|---|---|---|---|".into());
+    for Learned { condition, scores, greedy, seconds, tokens, choosing, records } in results {
         let each: Vec<String> = scores.iter().map(|&score| shown(task, score)).collect();
+        let greedy = if greedy.is_empty() { "".into() } else { shown(task, mean(greedy)) };
         line(format!(
-            "| {} | {records} | {tokens} | {choosing:.1} | {:.1} | {} | {} | {} |",
+            "| {} | {records} | {tokens} | {choosing:.1} | {:.1} | {} | {} | {} | {greedy} |",
             condition.name(),
             mean(seconds),
             shown(task, mean(scores)),
@@ -56,7 +57,7 @@ pub fn table(task: Task, results: &[Learned]) -> String {
 fn measure(task: Task) -> &'static str {
     match task {
         Task::Gsm8k => "mean loss of held-out solutions in nats a token (lower is better)",
-        Task::Arithmetic => "right answers in percent",
+        Task::Arithmetic => "right answers in percent, sampled as `generate` does",
     }
 }
 
@@ -95,9 +96,9 @@ mod tests {
     use super::*;
 
     fn learned(condition: Condition, scores: &[f64], seconds: f64) -> Learned {
-        let scores = scores.to_vec();
+        let (scores, greedy) = (scores.to_vec(), vec![0.9]);
         let seconds = vec![seconds; scores.len()];
-        Learned { condition, scores, seconds, tokens: 9, choosing: 1.0, records: 3 }
+        Learned { condition, scores, greedy, seconds, tokens: 9, choosing: 1.0, records: 3 }
     }
 
     #[test]
@@ -109,7 +110,7 @@ mod tests {
         ];
         let text = table(Task::Arithmetic, &results);
         assert!(
-            text.contains("| random | 3 | 9 | 1.0 | 10.0 | 30.0 | 14.1 | 20.0 40.0 |"),
+            text.contains("| random | 3 | 9 | 1.0 | 10.0 | 30.0 | 14.1 | 20.0 40.0 | 90.0 |"),
             "{text}"
         );
         assert!(text.contains("by 40.0, 2.8 times the larger deviation"), "{text}");
