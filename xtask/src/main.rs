@@ -6,11 +6,13 @@ mod bench;
 mod ci;
 mod compare;
 mod curation;
+mod edgeformer;
 mod make_model;
 mod plan_accuracy;
 mod run;
 mod setup_ort;
 mod tidy;
+mod train_tiny;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum Task {
     Bench(Box<bench::Bench>),
     /// Measure what curation is worth: random, curated and clean records learned side by side
     Curation(curation::Curation),
+    /// Train the embedded model anew
+    TrainTiny(train_tiny::TrainTiny),
     /// Devices side by side: tokens a second and memory over the length of a sequence
     Compare(compare::Compare),
 }
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::SetupOrt(setup) => setup.run(),
         Task::Bench(bench) => bench.run(),
         Task::Curation(curation) => curation.run(),
+        Task::TrainTiny(train) => train.run(),
         Task::Compare(compare) => compare.run(),
     };
     match result {

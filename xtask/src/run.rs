@@ -21,6 +21,13 @@ pub fn target() -> PathBuf {
     target.map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Where data sets and models of others lie: the folder that is named, EDGEFORMER_SHARED, or `shared`
+/// beside the repository.
+pub fn shared(named: Option<&Path>) -> PathBuf {
+    let variable = std::env::var_os("EDGEFORMER_SHARED").map(PathBuf::from);
+    root().join(named.map(Path::to_owned).or(variable).unwrap_or_else(|| "../shared".into()))
+}
+
 /// The cargo that runs this task.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -10,13 +10,14 @@
 //!
 //! [`forward()`] is the same evaluation without a cache, for training: weights that are
 //! [`Var`](candle_core::Var)s get gradients.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod cache;
 mod devices;
 mod error;
 mod forward;
+mod gemm;
 mod lanes;
 mod program;
 mod session;

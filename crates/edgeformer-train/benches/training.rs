@@ -21,8 +21,8 @@ use edgeformer_core::graph::{
 };
 use edgeformer_core::{Format, Graph, Result};
 use edgeformer_train::{
-    AdamWOptions, Decay, Example, Learning, MemoryPlan, Objective, RunShape, Sample, Schedule,
-    StepOptions, Target, Trainer, make_parameters,
+    AdamWOptions, Decay, ENVIRONMENT, Example, Learning, MemoryPlan, Objective, RunShape, Sample,
+    Schedule, Shares, StepOptions, Target, Trainer, make_parameters,
 };
 use serde_json::{Value as Json, json};
 
@@ -48,7 +48,10 @@ fn main() {
     let mut sides = [Vec::new(), Vec::new()];
     for _ in 0..TURNS {
         let this = std::env::current_exe().unwrap();
-        sides[0].push(measured(Command::new(this).arg("--ours")).expect("this program runs"));
+        sides[0].push(
+            measured(Command::new(this).arg("--ours").envs(ENVIRONMENT))
+                .expect("this program runs"),
+        );
         sides[1].extend(measured(&mut pytorch()));
     }
     println!("| | tokens/s | peak memory, MiB |\n|---|---|---|");
@@ -104,7 +107,7 @@ fn ours() -> Json {
     let mut trainer = Trainer::new(model.graph.clone(), weights, parameters, options);
     drop(model);
     let examples: Vec<Example> = (0..BATCH).map(example).collect();
-    let batch = [examples.iter().collect()];
+    let batch = Shares::of(examples.iter().collect(), BATCH * CONTEXT);
     let mut seconds = Vec::new();
     for _ in 0..WARM + STEPS {
         let start = Instant::now();
@@ -120,15 +123,19 @@ fn planned_mib() -> f64 {
     let model = random_model(llama().unwrap(), 1, |_| Format::F32).unwrap();
     let (all, none) =
         (vec![true; model.graph.weights.len()], vec![false; model.graph.weights.len()]);
+    let examples: Vec<Example> = (0..BATCH).map(example).collect();
+    let batch = Shares::of(examples.iter().collect(), BATCH * CONTEXT);
+    let sequences = BATCH / batch.shares.len();
     let shape = RunShape {
         learns: &all,
         drops: &none,
         rounds: &none,
-        tokens: BATCH * CONTEXT,
-        sequences: BATCH,
+        tokens: sequences * CONTEXT,
+        sequences,
         longest: CONTEXT,
-        output_rows: BATCH * CONTEXT,
-        several_parts: false,
+        output_rows: sequences * CONTEXT,
+        several_shares: true,
+        side_by_side: batch.side_by_side(rayon::current_num_threads()),
         checkpointing: false,
         eight_bit: false,
         average: false,

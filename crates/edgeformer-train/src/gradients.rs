@@ -1,5 +1,5 @@
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::Result;
@@ -13,8 +13,8 @@ pub(crate) struct Gradients {
 }
 
 impl Gradients {
-    /// Adds those of one part of a batch.
-    pub fn add(&mut self, parameters: &[Parameter], found: &mut GradStore) -> Result<()> {
+    /// Takes those that were found, or some of them.
+    pub fn take(&mut self, parameters: &[Parameter], found: &mut GradStore) -> Result<()> {
         self.sums.resize(parameters.len(), None);
         for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
             let Some(gradient) = found.remove(&parameter.variable) else { continue };
@@ -24,6 +24,22 @@ impl Gradients {
                 Some(sum) => (sum + gradient)?,
                 None => gradient,
             });
+        }
+        Ok(())
+    }
+
+    /// Adds those of another share of a batch.
+    pub fn join(&mut self, other: Self) -> Result<()> {
+        self.sums.resize(self.sums.len().max(other.sums.len()), None);
+        for (sum, gradient) in self.sums.iter_mut().zip(other.sums) {
+            match (&sum, gradient) {
+                (_, None) => {}
+                (None, found) => *sum = found,
+                (Some(sum), Some(gradient)) if sum.device().is_cpu() => {
+                    sum.inplace_op2(&gradient, &Add)?;
+                }
+                (Some(one), Some(other)) => *sum = Some((one + other)?),
+            }
         }
         Ok(())
     }
@@ -46,6 +62,37 @@ impl Gradients {
 
 /// Elements that one thread adds up: sums do not depend on how many threads there are.
 const CHUNK: usize = 1 << 14;
+
+/// The second, added to the first.
+struct Add;
+
+impl InplaceOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add-gradients"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sums: &mut CpuStorage,
+        at: &Layout,
+        added: &CpuStorage,
+        added_at: &Layout,
+    ) -> candle_core::Result<()> {
+        let (CpuStorage::F32(sums), CpuStorage::F32(added)) = (sums, added) else {
+            bail!("gradients are f32");
+        };
+        let (Some((start, end)), Some((from, to))) =
+            (at.contiguous_offsets(), added_at.contiguous_offsets())
+        else {
+            bail!("gradients are contiguous");
+        };
+        let chunks = sums[start..end].par_chunks_mut(CHUNK).zip(added[from..to].par_chunks(CHUNK));
+        chunks.for_each(|(sums, added)| {
+            sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+        });
+        Ok(())
+    }
+}
 
 /// The sum of squares, in f64.
 struct Squares;

@@ -11,6 +11,7 @@
 //! | `optimizer` | how weights follow their gradients |
 //! | `trainer` | one step: forward, backward, update |
 //! | `memory` | what a run will take, before it begins |
+//! | `shares` | batches, cut into what is learned from side by side |
 //! | `run` | whole runs: batches, evaluation, checkpoints |
 //! | `result` | what was learned, as files |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod optimizer;
 mod parameters;
 mod result;
 mod run;
+mod shares;
 mod trainer;
 
 pub use error::{Error, Result};
@@ -36,5 +38,6 @@ pub use objective::{Objective, Target};
 pub use optimizer::{AdamWOptions, Decay, Schedule};
 pub use parameters::{Learning, Parameter, make_parameters};
 pub use result::with_learned;
-pub use run::{Event, Order, Outcome, RunOptions, Saved, Stopped, Store, fit, parts};
+pub use run::{Event, Order, Outcome, RunOptions, Saved, Stopped, Store, fit};
+pub use shares::{ENVIRONMENT, Shares};
 pub use trainer::{Example, Sample, StepOptions, StepReport, Teacher, Trainer};

@@ -16,16 +16,18 @@ pub struct RunShape<'a> {
     pub drops: &'a [bool],
     /// Whether products see a weight rounded.
     pub rounds: &'a [bool],
-    /// Tokens, or images and signals, of a part of a batch.
+    /// Tokens, or images and signals, of a share of a batch.
     pub tokens: usize,
-    /// Sequences of a part.
+    /// Sequences of a share.
     pub sequences: usize,
     /// Tokens of the longest.
     pub longest: usize,
-    /// Rows of a part that have something to learn.
+    /// Rows of a share that have something to learn.
     pub output_rows: usize,
-    /// Whether a batch has several parts, whose gradients are added up.
-    pub several_parts: bool,
+    /// Whether a batch has several shares, whose gradients are added up.
+    pub several_shares: bool,
+    /// Shares that go through the model at the same time.
+    pub side_by_side: usize,
     /// Whether activations are computed again backward.
     pub checkpointing: bool,
     /// Whether moments are kept in 8 bits.
@@ -43,7 +45,7 @@ pub struct MemoryPlan {
     pub moments: u64,
     /// The mean of the weights, and the best of them that are kept.
     pub averages: u64,
-    /// Gradients of a batch, while those of its parts are added up.
+    /// Gradients of a batch, while those of its shares are added up.
     pub gradients: u64,
     /// Activations that are kept to find gradients.
     pub activations: u64,
@@ -60,7 +62,6 @@ impl MemoryPlan {
         let elements = model.graph.weights.iter().zip(shape.learns).filter(|(_, learns)| **learns);
         let elements: Vec<usize> = elements.map(|(info, _)| info.shape.iter().product()).collect();
         let floats = 4 * elements.iter().sum::<usize>() as u64;
-        let largest = 4 * elements.iter().copied().max().unwrap_or(0) as u64;
         let moments = elements.iter().map(|&count| Moments::bytes(count, shape.eight_bit)).sum();
         let load = GradientLoad {
             tokens: shape.tokens,
@@ -71,18 +72,18 @@ impl MemoryPlan {
             drops: shape.drops,
             rounds: shape.rounds,
             checkpointing: shape.checkpointing,
-            adds: shape.several_parts,
         };
         let found = gradient_bytes(&model.graph, &load);
-        // Sums are there beside what the next part finds, and one of them twice while it is added.
-        let gradients = if shape.several_parts { floats + largest } else { 0 };
+        // Sums are there beside what the next shares find.
+        let gradients = if shape.several_shares { floats } else { 0 };
+        let side_by_side = shape.side_by_side.max(1) as u64;
         Ok(Self {
             weights: learning_bytes(model, shape.learns)?,
             moments,
             averages: if shape.average { floats } else { 0 },
             gradients,
-            activations: found.activations,
-            backward: found.peak - found.activations,
+            activations: side_by_side * found.activations,
+            backward: side_by_side * (found.peak - found.activations),
         })
     }
 

@@ -1,5 +1,6 @@
 //! One step of learning: forward, backward, update.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::Tensor;
@@ -11,6 +12,7 @@ use crate::gradients::Gradients;
 use crate::objective::{Objective, Target, loss};
 use crate::optimizer::{AdamWOptions, Moments, Schedule};
 use crate::parameters::Parameter;
+use crate::shares::{Shares, side_by_side};
 use crate::{Error, Result};
 use edgeformer_core::random::Random;
 
@@ -104,15 +106,15 @@ impl Dropouts {
         Self { ids, rate, seed }
     }
 
-    /// What is left out in a part of a step; nothing without one.
-    fn set(&self, weights: &mut DeviceWeights, place: Option<[u64; 2]>) {
+    /// Weights whose products leave out what they do in a share of a step.
+    fn of<'a>(&self, weights: &'a DeviceWeights, step: u64, share: u64) -> Cow<'a, DeviceWeights> {
+        let mut weights = Cow::Borrowed(weights);
         for &id in &self.ids {
-            let dropout = place.map(|[step, part]| {
-                let purpose = [DROPOUT, step, part, id.index() as u64];
-                Dropout { rate: self.rate, seed: Random::of(self.seed, &purpose).draw() }
-            });
-            weights.set_dropout(id, dropout);
+            let purpose = [DROPOUT, step, share, id.index() as u64];
+            let seed = Random::of(self.seed, &purpose).draw();
+            weights.to_mut().set_dropout(id, Dropout { rate: self.rate, seed });
         }
+        weights
     }
 }
 
@@ -218,32 +220,30 @@ impl Trainer {
         self.steps
     }
 
-    /// Takes a step over a batch, a part after the other: gradients are those of the whole batch,
-    /// memory is taken for the largest part.
+    /// Takes a step over a batch, whose gradients are the sums of those of its shares.
     ///
     /// # Errors
     /// If an example does not fit the graph, nothing is to be learned, or the loss or the gradients
     /// are no finite numbers: then nothing has changed.
-    pub fn step(&mut self, parts: &[Vec<&Example>]) -> Result<StepReport> {
-        let examples = || parts.iter().flatten();
-        let targets: usize = examples().map(|example| example.target.count()).sum();
+    pub fn step(&mut self, batch: &Shares<'_>) -> Result<StepReport> {
+        let targets: usize = batch.examples().map(|example| example.target.count()).sum();
         if targets == 0 {
             return Err(Error::Request("a batch has nothing to learn".into()));
         }
         let mut gradients = Gradients::default();
         let mut total = 0.0;
-        for (index, part) in parts.iter().enumerate() {
-            self.dropouts.set(&mut self.weights, Some([self.steps, index as u64]));
-            let sum = self.differentiate(part, targets, &mut gradients);
-            self.dropouts.set(&mut self.weights, None);
-            total += sum?;
-        }
+        let find = |share: usize| self.differentiate(&batch.shares[share], share, targets);
+        let add = |(loss, found)| {
+            total += loss;
+            gradients.join(found)
+        };
+        side_by_side(self.workers(batch), batch.shares.len(), find, add)?;
         let loss = self.finite("the loss", total / targets as f64)?;
         let gradient_norm = self.finite("the norm of gradients", gradients.norm()?)?;
         let learning_rate = self.options.schedule.rate(self.steps);
         self.update(&gradients, learning_rate, self.clip(gradient_norm))?;
         self.steps += 1;
-        let tokens = examples().map(|example| example.input.tokens()).sum();
+        let tokens = batch.examples().map(|example| example.input.tokens()).sum();
         Ok(StepReport { step: self.steps, loss, gradient_norm, learning_rate, tokens })
     }
 
@@ -251,37 +251,54 @@ impl Trainer {
     ///
     /// # Errors
     /// If an example does not fit the graph.
-    pub fn evaluate(&self, examples: &[&Example]) -> Result<(f64, usize)> {
-        let count = examples.iter().map(|example| example.target.count()).sum();
-        let Some(asked) = Asked::of(examples) else { return Ok((0.0, count)) };
-        let output = self.output(&self.graph, &self.weights, &asked)?.detach();
-        Ok((self.loss(&output, &asked)?.to_scalar::<f64>()?, count))
+    pub fn evaluate(&self, examples: &Shares<'_>) -> Result<(f64, usize)> {
+        let mut total = 0.0;
+        let find = |share: usize| {
+            let Some(asked) = Asked::of(&examples.shares[share]) else { return Ok(0.0) };
+            let output = self.output(&self.graph, &self.weights, &asked)?.detach();
+            Ok(self.loss(&output, &asked)?.to_scalar::<f64>()?)
+        };
+        let add = |loss| {
+            total += loss;
+            Ok(())
+        };
+        side_by_side(self.workers(examples), examples.shares.len(), find, add)?;
+        Ok((total, examples.examples().map(|example| example.target.count()).sum()))
     }
 
-    /// Adds the gradients of a part, whose loss is a mean over so many targets; gives the sum of its
-    /// losses.
+    /// Shares that are worked on at the same time: a device of its own takes one after the other.
+    fn workers(&self, batch: &Shares<'_>) -> usize {
+        match self.weights.device().is_cpu() {
+            true => batch.side_by_side(rayon::current_num_threads()),
+            false => 1,
+        }
+    }
+
+    /// The sum of the losses of a share, and the gradients of the share's part in the mean over so
+    /// many targets.
     fn differentiate(
         &self,
-        part: &[&Example],
+        examples: &[&Example],
+        share: usize,
         targets: usize,
-        gradients: &mut Gradients,
-    ) -> Result<f64> {
-        let Some(asked) = Asked::of(part) else { return Ok(0.0) };
-        let share = 1.0 / targets as f64;
+    ) -> Result<(f64, Gradients)> {
+        let mut gradients = Gradients::default();
+        let Some(asked) = Asked::of(examples) else { return Ok((0.0, gradients)) };
+        let weights = &self.dropouts.of(&self.weights, self.steps, share as u64);
+        let part = 1.0 / targets as f64;
         if !self.options.checkpointing {
-            let sum = self.loss(&self.output(&self.graph, &self.weights, &asked)?, &asked)?;
+            let sum = self.loss(&self.output(&self.graph, weights, &asked)?, &asked)?;
             let value = sum.to_scalar::<f64>()?;
-            gradients.add(&self.parameters, &mut (sum * share)?.backward()?)?;
-            return Ok(value);
+            gradients.take(&self.parameters, &mut (sum * part)?.backward()?)?;
+            return Ok((value, gradients));
         }
         let Asked { inputs, rows, .. } = &asked;
         let context = self.options.context;
-        let kept = Checkpointed::forward(&self.graph, &self.weights, inputs, rows, context)?;
+        let kept = Checkpointed::forward(&self.graph, weights, inputs, rows, context)?;
         let sum = self.loss(kept.output(), &asked)?;
         let value = sum.to_scalar::<f64>()?;
-        let mut take = |found: &mut _| gradients.add(&self.parameters, found);
-        kept.backward((sum * share)?, &mut take)?;
-        Ok(value)
+        kept.backward((sum * part)?, &mut |found| gradients.take(&self.parameters, found))?;
+        Ok((value, gradients))
     }
 
     fn output(&self, graph: &Graph, weights: &DeviceWeights, asked: &Asked<'_>) -> Result<Tensor> {

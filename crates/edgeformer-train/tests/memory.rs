@@ -14,7 +14,7 @@ use edgeformer_models::{OpenOptions, open_with};
 use edgeformer_train::finetune::write_random;
 use edgeformer_train::{
     AdamWOptions, Decay, Example, Learning, MemoryPlan, Objective, RunShape, Sample, Schedule,
-    StepOptions, Target, Trainer, make_parameters,
+    Shares, StepOptions, Target, Trainer, make_parameters,
 };
 
 /// How far the plan may be from what is taken.
@@ -49,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
 struct Case {
     model: &'static str,
     learning: How,
-    /// Sequences of a batch, and of a part of it.
+    /// Sequences of a batch, and of a share of it.
     sequences: [usize; 2],
     tokens: usize,
     checkpointing: bool,
@@ -109,7 +109,7 @@ fn the_plan_is_what_is_taken() {
     ];
     let mut wrong = Vec::new();
     for case in cases {
-        let (planned, taken) = plan_and_run(&case);
+        let (planned, taken) = plan_and_run(&case, 1);
         let ratio = planned.total() as f64 / taken as f64;
         eprintln!(
             "planned / taken {ratio:.3}: {:?}, checkpointing {}",
@@ -120,9 +120,17 @@ fn the_plan_is_what_is_taken() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // Threads need not come to their peaks together: the plan is what they take at most.
+    let shared = Case { sequences: [8, 1], ..case };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let (planned, taken) = pool.install(|| plan_and_run(&shared, 3));
+    let ratio = planned.total() as f64 / taken as f64;
+    eprintln!("planned / taken {ratio:.3}: three shares side by side");
+    assert!((1.0 - TOLERANCE..1.5).contains(&ratio), "{ratio:.3} of {taken}: {planned:?}");
 }
 
-fn plan_and_run(case: &Case) -> (MemoryPlan, usize) {
+fn plan_and_run(case: &Case, side_by_side: usize) -> (MemoryPlan, usize) {
     let folder = tempfile::tempdir().unwrap();
     let model = model(case, folder.path());
     let before = TAKEN.load(Ordering::Relaxed);
@@ -150,7 +158,8 @@ fn plan_and_run(case: &Case) -> (MemoryPlan, usize) {
         sequences: part,
         longest: case.tokens,
         output_rows: part * case.tokens,
-        several_parts: part < sequences,
+        several_shares: part < sequences,
+        side_by_side,
         checkpointing: case.checkpointing,
         eight_bit: case.eight_bit,
         average: false,
@@ -172,11 +181,11 @@ fn plan_and_run(case: &Case) -> (MemoryPlan, usize) {
         target: Target::Tokens((1..=case.tokens).map(|at| Some(token(sequence + at))).collect()),
     };
     let examples: Vec<Example> = (0..sequences).map(example).collect();
-    let parts: Vec<Vec<&Example>> =
-        examples.chunks(part).map(|part| part.iter().collect()).collect();
+    let shares = examples.chunks(part).map(|share| share.iter().collect()).collect();
+    let batch = Shares { shares, at_a_time: side_by_side };
     MOST.store(TAKEN.load(Ordering::Relaxed), Ordering::Relaxed);
     for _ in 0..2 {
-        trainer.step(&parts).unwrap();
+        trainer.step(&batch).unwrap();
     }
     (planned, MOST.load(Ordering::Relaxed) - before)
 }

@@ -11,7 +11,7 @@ use edgeformer_core::Format;
 use edgeformer_core::graph::{Activation, GraphBuilder, GraphInput, OutputKind};
 use edgeformer_train::{
     AdamWOptions, Decay, Error, Event, Example, Learning, Objective, Outcome, RunOptions, Sample,
-    Schedule, StepOptions, Stopped, Store, Target, Trainer, fit, make_parameters,
+    Schedule, Shares, StepOptions, Stopped, Store, Target, Trainer, fit, make_parameters,
 };
 use proptest::prelude::*;
 
@@ -127,7 +127,7 @@ fn a_model_learns_and_the_best_weights_are_left() {
     let validation = counting(7..10);
     let all: Vec<&Example> = validation.iter().collect();
     let loss = |model: &Trainer| {
-        let (sum, count) = model.evaluate(&all).unwrap();
+        let (sum, count) = model.evaluate(&Shares::of(all.clone(), 10)).unwrap();
         sum / count as f64
     };
     let before = loss(&model);
@@ -149,34 +149,43 @@ fn a_run_that_gets_worse_ends_early_with_the_best_of_it() {
     let (step, best) = outcome.best.unwrap();
     assert!(step < outcome.steps && outcome.steps < STEPS);
     let validation = counting(7..10);
-    let (sum, count) = model.evaluate(&validation.iter().collect::<Vec<_>>()).unwrap();
+    let (sum, count) = model.evaluate(&Shares::of(validation.iter().collect(), 10)).unwrap();
     assert!(is_close(sum / count as f64, best));
 }
 
 #[test]
-fn parts_of_a_batch_have_its_gradients() {
+fn shares_of_a_batch_have_its_gradients() {
     let examples = counting(0..6);
-    let step = |parts: &[Vec<&Example>]| {
+    let all: Vec<&Example> = examples.iter().collect();
+    let step = |shares: Vec<Vec<&Example>>, at_a_time| {
         let mut model = trainer(0.02, false);
+        let batch = Shares { shares, at_a_time };
         // The first step warms up: its rate is zero.
-        model.step(parts).unwrap();
-        let report = model.step(parts).unwrap();
-        (report.loss, report.gradient_norm)
+        model.step(&batch).unwrap();
+        let report = model.step(&batch).unwrap();
+        (report.loss, report.gradient_norm, bits(&model))
     };
-    let whole = step(&[examples.iter().collect()]);
-    let halves = step(&[examples[..1].iter().collect(), examples[1..].iter().collect()]);
-    assert!((whole.0 - halves.0).abs() < 1e-6 && (whole.1 - halves.1).abs() < 1e-6);
+    let whole = step(vec![all.clone()], 1);
+    let shares = || vec![all[..1].to_vec(), all[1..3].to_vec(), all[3..].to_vec()];
+    let one_after_the_other = step(shares(), 1);
+    let apart = (whole.0 - one_after_the_other.0, whole.1 - one_after_the_other.1);
+    assert!(apart.0.abs() < 1e-6 && apart.1.abs() < 1e-6);
+    // However many go at a time, on however many threads.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+    for at_a_time in [2, 3] {
+        assert_eq!(pool.install(|| step(shares(), at_a_time)), one_after_the_other);
+    }
 }
 
 #[test]
 fn what_is_no_number_any_more_changes_nothing() {
     let mut model = trainer(1e30, false);
     let examples = counting(0..6);
-    let batch: Vec<&Example> = examples.iter().collect();
-    model.step(std::slice::from_ref(&batch)).unwrap();
-    model.step(std::slice::from_ref(&batch)).unwrap();
+    let batch = Shares::of(examples.iter().collect(), 100);
+    model.step(&batch).unwrap();
+    model.step(&batch).unwrap();
     let before = bits(&model);
-    let error = model.step(&[batch]).unwrap_err();
+    let error = model.step(&batch).unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 3, .. }), "{error}");
     assert_eq!(bits(&model), before);
 }

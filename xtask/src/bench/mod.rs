@@ -179,9 +179,7 @@ fn model_path(model: &str) -> Result<PathBuf> {
 
 /// A file of the reference data outside the repository.
 fn shared(path: &str) -> Result<PathBuf> {
-    let folder = std::env::var_os("EDGEFORMER_SHARED");
-    let folder = folder.map_or_else(|| root().join("../shared"), PathBuf::from);
-    let file = folder.join(path);
+    let file = crate::run::shared(None).join(path);
     if file.exists() {
         return Ok(file);
     }

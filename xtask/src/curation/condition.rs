@@ -87,7 +87,8 @@ impl Condition {
             false => add(&["--no-quality"]),
         }
         if runs(Stage::Diversity) {
-            add(&["--select", "k-center", "--max-similarity", setting.max_similarity]);
+            add(&["--select", "facility-location"]);
+            add(&["--max-similarity", setting.max_similarity]);
         }
         add(&["--model", "start/model"]);
         Some(options)

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::run::{Result, cargo, root, run, target};
+use crate::edgeformer::Edgeformer;
+use crate::run::{Result, shared};
 use condition::Condition;
 use runs::Workplace;
 use task::Task;
@@ -57,24 +58,14 @@ impl From<PoolArg> for Task {
 impl Curation {
     pub fn run(&self) -> Result<()> {
         let conditions = self.conditions()?;
-        let program = self.program()?;
+        let program = Edgeformer::named_or_built(self.program.as_deref())?;
         let wanted = |task: &Task| self.pool.is_none_or(|only| Task::from(only) == *task);
         for task in Task::ALL.into_iter().filter(wanted) {
-            let place = Workplace::open(task, &program, &self.shared())?;
+            let place = Workplace::open(task, &program, &shared(self.shared.as_deref()))?;
             let results = place.results(&conditions, self.seeds)?;
             print!("{}", table::table(task, &results));
         }
         Ok(())
-    }
-
-    fn program(&self) -> Result<PathBuf> {
-        if let Some(program) = &self.program {
-            return std::fs::canonicalize(program)
-                .map_err(|error| format!("{}: {error}", program.display()));
-        }
-        let build = ["build", "--release", "--package", "edgeformer", "--features", "train"];
-        run(cargo().args(build))?;
-        Ok(target().join("release/edgeformer"))
     }
 
     fn conditions(&self) -> Result<Vec<Condition>> {
@@ -86,11 +77,5 @@ impl Curation {
             true => Ok(Condition::ALL.to_vec()),
             false => self.only.iter().map(known).collect(),
         }
-    }
-
-    fn shared(&self) -> PathBuf {
-        let named = std::env::var_os("EDGEFORMER_SHARED").map(PathBuf::from);
-        let folder = self.shared.clone().or(named).unwrap_or_else(|| "../shared".into());
-        root().join(folder)
     }
 }

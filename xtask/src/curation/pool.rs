@@ -14,16 +14,30 @@ pub struct Record {
 const PICK: u64 = 1;
 const ORDER: u64 = 2;
 
-/// A pool of which two in five records are clean, one in ten is a duplicate, two in five have another's
-/// answer, one in ten is off topic. `fresh` are clean records that lose their answers to each other, as
-/// many as clean ones; of `passages`, which are off topic, a quarter as many are taken.
-pub fn spoil(clean: &[Record], fresh: &[Record], passages: &[String], seed: u64) -> Vec<Record> {
-    let tenth = clean.len() / 4;
+/// Spoiled records of a pool, by how they are spoiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoiled {
+    pub duplicates: usize,
+    /// With the answer of another.
+    pub exchanged: usize,
+    pub off_topic: usize,
+}
+
+/// Clean records among spoiled ones. `fresh` are other clean records, that lose their answers to each
+/// other, and `passages` are off topic; of both there are enough.
+pub fn spoil(
+    clean: &[Record],
+    fresh: &[Record],
+    passages: &[String],
+    spoiled: Spoiled,
+    seed: u64,
+) -> Vec<Record> {
     let mut random = Random::of(seed, &[PICK]);
-    let copies = (0..tenth).map(|copy| duplicate(&clean[random.below(clean.len())], copy));
+    let copies =
+        (0..spoiled.duplicates).map(|copy| duplicate(&clean[random.below(clean.len())], copy));
     let mut pool: Vec<Record> = clean.iter().cloned().chain(copies).collect();
-    pool.extend(exchanged(&fresh[..clean.len()]));
-    pool.extend(passages[..tenth].iter().map(|passage| off_topic(passage)));
+    pool.extend(exchanged(&fresh[..spoiled.exchanged]));
+    pool.extend(passages[..spoiled.off_topic].iter().map(|passage| off_topic(passage)));
     Random::of(seed, &[ORDER]).shuffle(&mut pool);
     pool
 }
@@ -91,10 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn two_in_five_are_clean() {
+    fn clean_records_are_among_spoiled_ones() {
         let passages = vec!["A:\nNo.".to_owned(); 4];
         let (clean, fresh) = (records("clean", 8), records("fresh", 8));
-        let pool = spoil(&clean, &fresh, &passages, 3);
+        let spoiled = Spoiled { duplicates: 2, exchanged: 8, off_topic: 2 };
+        let pool = spoil(&clean, &fresh, &passages, spoiled, 3);
         assert_eq!(pool.len(), 20);
         let count = |is: &dyn Fn(&Record) -> bool| pool.iter().filter(|one| is(one)).count();
         assert_eq!(count(&|one| clean.contains(one)), 8 + 1);

@@ -3,22 +3,17 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::condition::Condition;
 use super::task::{Setting, Task};
-use crate::run::{Result, output_of, target};
+use crate::edgeformer::Edgeformer;
+use crate::run::{Result, target};
 
 /// What the pool and the random tenths follow from.
 const SEED: u64 = 1;
-
-/// Memory that glibc gives back to the system at once has to be asked for again in the next step: a
-/// tenth of the time.
-const ENVIRONMENT: [(&str, &str); 2] =
-    [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "8589934592")];
 
 /// What came of learning from a part of a pool.
 pub struct Learned {
@@ -51,18 +46,18 @@ impl fmt::Display for Judged {
 }
 
 /// A folder of one task.
-pub struct Workplace {
+pub struct Workplace<'a> {
     task: Task,
     setting: Setting,
     folder: PathBuf,
-    program: PathBuf,
+    program: &'a Edgeformer,
 }
 
-impl Workplace {
+impl<'a> Workplace<'a> {
     /// A folder with its pools and the model that everything starts from.
-    pub fn open(task: Task, program: &Path, shared: &Path) -> Result<Self> {
+    pub fn open(task: Task, program: &'a Edgeformer, shared: &Path) -> Result<Self> {
         let folder = target().join("curation").join(task.name());
-        let place = Self { task, setting: task.setting(), folder, program: program.to_owned() };
+        let place = Self { task, setting: task.setting(), folder, program };
         place.make("start")?;
         place.once("pools.json", || {
             task.write(shared, &place.folder, SEED)?;
@@ -82,10 +77,9 @@ impl Workplace {
                 "--split-digits",
                 "--output",
                 "start",
-                "--json",
             ])?;
             let mut train = vec!["train", "--config", "start", "--data", "start.jsonl"];
-            train.extend(["--output", "start", "--validation-split", "0.02", "--json"]);
+            train.extend(["--output", "start", "--validation-split", "0.02"]);
             train.extend(place.setting.train);
             place.edgeformer(&train)
         })?;
@@ -139,7 +133,7 @@ impl Workplace {
         let file = format!("{}-{seed}.jsonl", condition.name());
         let curated = self.once(&format!("{}-{seed}.chosen.json", condition.name()), || {
             let seed = seed.to_string();
-            let mut curate = vec!["curate", "pool.jsonl", "--output", &file, "--force", "--json"];
+            let mut curate = vec!["curate", "pool.jsonl", "--output", &file, "--force"];
             curate.extend(["--seed", &seed]);
             curate.extend(options.iter().map(String::as_str));
             let start = Instant::now();
@@ -158,7 +152,7 @@ impl Workplace {
             let (epochs, seed) = (epochs.to_string(), seed.to_string());
             let mut finetune = vec!["finetune", "--model", "start/model", "--method", "full"];
             finetune.extend(["--data", file, "--output", name, "--validation-split", "0"]);
-            finetune.extend(["--epochs", &epochs, "--seed", &seed, "--json"]);
+            finetune.extend(["--epochs", &epochs, "--seed", &seed]);
             finetune.extend(self.setting.finetune);
             self.edgeformer(&finetune)
         })
@@ -193,21 +187,26 @@ impl Workplace {
     fn asked(&self, name: &str, model: &str, options: &[&str]) -> Result<Value> {
         let report = format!("{name}.held-out.jsonl");
         let mut curate = vec!["curate", "held-out.jsonl", "--output", &report, "--model", model];
-        curate.extend(["--no-validity", "--no-duplicates", "--no-quality", "--force", "--json"]);
+        curate.extend(["--no-validity", "--no-duplicates", "--no-quality", "--force"]);
         curate.extend(options);
         self.edgeformer(&curate)
     }
 
-    /// The mean over answers in a report of the mean loss of their tokens.
+    /// The mean over answers in a report of the mean loss of their tokens. Those that are too long for
+    /// the model have none.
     fn mean_loss(&self, report: &str) -> Result<f64> {
         let path = self.path(report);
         let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
         let loss = |line: &str| {
             let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-            number(&value["scores"], "loss")
+            Ok(value["scores"]["loss"].as_f64())
         };
-        let losses = text.lines().map(loss).collect::<Result<Vec<f64>>>()?;
-        Ok(losses.iter().sum::<f64>() / losses.len() as f64)
+        let losses = text.lines().filter_map(|line| loss(line).transpose());
+        let losses = losses.collect::<Result<Vec<f64>>>()?;
+        match losses.is_empty() {
+            true => Err(format!("{}: no answer has a loss", path.display())),
+            false => Ok(losses.iter().sum::<f64>() / losses.len() as f64),
+        }
     }
 
     /// Takes what is in a file, or what is found, which is kept there.
@@ -230,10 +229,7 @@ impl Workplace {
     }
 
     fn edgeformer(&self, arguments: &[&str]) -> Result<Value> {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).arg("--quiet").current_dir(&self.folder).envs(ENVIRONMENT);
-        let text = output_of(&mut command)?;
-        serde_json::from_str(&text).map_err(|error| format!("edgeformer {}: {error}", arguments[0]))
+        self.program.json(&self.folder, &[arguments, &["--quiet"]].concat())
     }
 
     fn make(&self, folder: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use edgeformer_core::random::Random;
 use serde_json::{Value, json};
 
 use super::arithmetic;
-use super::pool::{Record, lines, passages, spoil};
+use super::pool::{Record, Spoiled, lines, passages, spoil};
 use crate::run::Result;
 
 /// A task.
@@ -23,6 +23,8 @@ pub enum Task {
 pub struct Setting {
     /// Clean records; two in five of the pool.
     pub clean: usize,
+    /// The other three.
+    pub spoiled: Spoiled,
     /// Records to judge with.
     pub held_out: usize,
     /// Characters of a passage that is off topic.
@@ -66,12 +68,14 @@ impl Task {
         match self {
             Self::Gsm8k => Setting {
                 clean: 800,
+                // A model this small hardly looks at the question: it cannot tell exchanged answers.
+                spoiled: Spoiled { duplicates: 400, exchanged: 400, off_topic: 400 },
                 held_out: 150,
                 passage: 800,
                 epochs: 1.5,
                 clean_epochs: 2.0,
                 finetune: &["--batch-size", "8", "--learning-rate", "5e-4", "--truncate"],
-                difficulty: &["--ifd", "0.9"],
+                difficulty: &["--loss-band", "0..0.75"],
                 max_similarity: "0.9",
                 train: &[
                     "--epochs",
@@ -93,6 +97,7 @@ impl Task {
             },
             Self::Arithmetic => Setting {
                 clean: 2000,
+                spoiled: Spoiled { duplicates: 500, exchanged: 2000, off_topic: 500 },
                 held_out: 200,
                 passage: 120,
                 epochs: 8.0,
@@ -169,7 +174,8 @@ impl Task {
         };
         Random::of(seed, &[START]).shuffle(&mut start);
         let (clean, fresh) = records.split_at(setting.clean);
-        let pool = spoil(clean, fresh, &long_enough(&plays, setting.clean), seed);
+        let passages = long_enough(&plays, setting.spoiled.off_topic);
+        let pool = spoil(clean, fresh, &passages, setting.spoiled, seed);
         let as_line = |text: &String| format!("{}\n", json!({ "text": text }));
         write(&folder.join("start.jsonl"), &start.iter().map(as_line).collect::<String>())?;
         write(&folder.join("start.txt"), &start.join("\n"))?;

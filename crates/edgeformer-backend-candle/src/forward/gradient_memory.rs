@@ -20,7 +20,7 @@ const SCORES_KEPT: u64 = 4;
 /// Queries whose scores an attention has at a time.
 const TILE: u64 = 128;
 
-/// A part of a batch, and what is learned of it.
+/// A share of a batch, and what is learned of it.
 #[derive(Clone, Copy)]
 pub struct GradientLoad<'a> {
     /// Tokens of all sequences.
@@ -39,8 +39,6 @@ pub struct GradientLoad<'a> {
     pub rounds: &'a [bool],
     /// Whether activations are computed again backward.
     pub checkpointing: bool,
-    /// Whether gradients of weights are added to sums that are there already, segment by segment.
-    pub adds: bool,
 }
 
 impl std::fmt::Debug for GradientLoad<'_> {
@@ -54,7 +52,7 @@ impl std::fmt::Debug for GradientLoad<'_> {
     }
 }
 
-/// What the gradients of one part of a batch take, in bytes.
+/// What the gradients of one share of a batch take, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GradientBytes {
     /// Activations that are kept until gradients are found; with checkpointing what goes from segment
@@ -65,7 +63,7 @@ pub struct GradientBytes {
     pub peak: u64,
 }
 
-/// What the gradients of one part of a batch take.
+/// What the gradients of one share of a batch take.
 ///
 /// # Panics
 /// If `load` tells of fewer weights than the graph has.
@@ -78,9 +76,6 @@ pub fn gradient_bytes(graph: &Graph, load: &GradientLoad<'_>) -> GradientBytes {
     let between: u64 = segments.iter().skip(1).map(|nodes| walk.alive_before(nodes.start)).sum();
     let (mut found, mut peak, mut kept) = (0, 0, 0);
     for nodes in segments.iter().rev() {
-        if load.adds {
-            found = 0;
-        }
         let segment = walk.segment(nodes.clone(), &mut found);
         peak = peak.max(segment.peak);
         kept = kept.max(segment.activations);

@@ -28,8 +28,8 @@ pub(crate) use product::DEQUANTIZED;
 use rounding::Rounding;
 pub(crate) use widen::widen;
 
-/// A model's weights on a device, in the order of [`Graph::weights`].
-#[derive(Debug)]
+/// A model's weights on a device, in the order of [`Graph::weights`]. Clones share them.
+#[derive(Debug, Clone)]
 pub struct DeviceWeights {
     weights: Vec<DeviceWeight>,
     device: Device,
@@ -41,7 +41,7 @@ pub struct DeviceWeights {
     roundings: BTreeMap<usize, Format>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct DeviceWeight {
     name: String,
     form: Form,
@@ -50,7 +50,7 @@ struct DeviceWeight {
 }
 
 /// How a weight lies on the device.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Form {
     /// All of it, in its shape; f32, f64, or half floats that are widened where they are used.
     Dense(Tensor),
@@ -129,12 +129,11 @@ impl DeviceWeights {
         Ok(variable)
     }
 
-    /// Leaves inputs of the products with a weight out at random, or none any more.
-    pub fn set_dropout(&mut self, id: WeightId, dropout: Option<Dropout>) {
-        match dropout.filter(|dropout| dropout.rate > 0.0) {
-            Some(dropout) => self.dropouts.insert(id.index(), dropout),
-            None => self.dropouts.remove(&id.index()),
-        };
+    /// Leaves inputs of the products with a weight out at random.
+    pub fn set_dropout(&mut self, id: WeightId, dropout: Dropout) {
+        if dropout.rate > 0.0 {
+            self.dropouts.insert(id.index(), dropout);
+        }
     }
 
     /// Lets products with a weight see it as a format would hold it, while it stays in floats itself

@@ -1,12 +1,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::backend::BackendStorage;
 use candle_core::quantized::QTensor;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::format;
+use crate::gemm::Times;
 
 /// `x Wᵀ` on the processor. Candle's own has gradients for both sides whether they are wanted or not,
 /// and the matrix's is turned over afterwards: a frozen matrix would cost as much as one that learns.
@@ -27,10 +27,7 @@ impl CustomOp2 for Product {
         matrix: &CpuStorage,
         matrix_at: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let ((rows, cols), (out, _)) = (x_at.shape().dims2()?, matrix_at.shape().dims2()?);
-        let turned = matrix_at.transpose(0, 1)?;
-        let made = x.matmul(matrix, (1, rows, out, cols), x_at, &turned)?;
-        Ok((made, Shape::from((rows, out))))
+        Times::storages(x, x_at, matrix, &matrix_at.transpose(0, 1)?)
     }
 
     fn bwd(
@@ -43,10 +40,10 @@ impl CustomOp2 for Product {
         let gradient = gradient.contiguous()?;
         // Detached: else each would keep what it was made of until all gradients are found.
         let of_matrix = match self.learns {
-            true => Some(gradient.t()?.matmul(&x.detach())?),
+            true => Some(gradient.t()?.apply_op2_no_bwd(&x.detach(), &Times)?),
             false => None,
         };
-        Ok((Some(gradient.matmul(&matrix.detach())?), of_matrix))
+        Ok((Some(gradient.apply_op2_no_bwd(&matrix.detach(), &Times)?), of_matrix))
     }
 }
 
@@ -94,10 +91,8 @@ impl CustomOp1 for TiledProduct {
         for tile in self.tiles()? {
             let Tile { rows: part, values } = tile?;
             let turned = Layout::contiguous((part.len(), cols)).transpose(0, 1)?;
-            let shape = (1, rows, part.len(), cols);
-            let CpuStorage::F32(product) =
-                x.matmul(&CpuStorage::F32(values), shape, x_at, &turned)?
-            else {
+            let tile = CpuStorage::F32(values);
+            let (CpuStorage::F32(product), _) = Times::storages(x, x_at, &tile, &turned)? else {
                 bail!("rows are of f32");
             };
             let rows = made.par_chunks_exact_mut(out).zip(product.par_chunks_exact(part.len()));
@@ -112,7 +107,8 @@ impl CustomOp1 for TiledProduct {
         for tile in self.tiles()? {
             let Tile { rows, values } = tile?;
             let tile = Tensor::from_vec(values, (rows.len(), cols), x.device())?;
-            let part = gradient.narrow(1, rows.start, rows.len())?.contiguous()?.matmul(&tile)?;
+            let part = gradient.narrow(1, rows.start, rows.len())?;
+            let part = part.apply_op2_no_bwd(&tile, &Times)?;
             sum = Some(match sum {
                 Some(sum) => (sum + part)?,
                 None => part,

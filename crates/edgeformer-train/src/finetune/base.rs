@@ -11,7 +11,7 @@ use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::{ModelFile, OpenOptions, open, open_with};
 
 use super::labelled::Judge;
-use super::low_rank::LoraOptions;
+use super::low_rank::{LoraOptions, all_linear};
 use super::request::{Method, Request};
 use crate::parameters::{Learning, Parameter, make_variables, weights_of};
 use crate::trainer::Dropouts;
@@ -128,7 +128,7 @@ fn of_weights(request: &Request, method: &Method, model: &Model) -> Result<Inten
         Method::Head => Learning::Head,
         Method::Full | Method::Lora(_) => Learning::All,
     };
-    let dropped = linear_layers(model);
+    let dropped: Vec<WeightId> = all_linear(&model.graph).collect();
     let fits = |id: &&WeightId| {
         let columns = model.graph.weight(**id).shape.last().copied().unwrap_or(0);
         request.quantize_aware.is_some_and(|format| columns.is_multiple_of(format.block_len()))
@@ -165,21 +165,6 @@ fn in_gguf(model: &Path, output: &Path) -> Result<(PathBuf, Option<Copy>)> {
     let copy = output.join(".base.gguf");
     Checkpoint::open(model)?.write_gguf(&copy)?;
     Ok((copy.clone(), Some(Copy(copy))))
-}
-
-/// The matrices of linear layers, but for that which gives the output: it is kept more precisely
-/// where a model is quantized.
-fn linear_layers(model: &Model) -> Vec<WeightId> {
-    let graph = &model.graph;
-    let layers = graph.nodes.iter().filter_map(|node| match node.op {
-        Op::Linear { weight, .. } if !is_output(&graph.weight(weight).name) => Some(weight),
-        _ => None,
-    });
-    layers.collect()
-}
-
-fn is_output(name: &str) -> bool {
-    matches!(name, "output.weight" | "token_embd.weight")
 }
 
 /// The names that an adapter's matrices have in a graph.

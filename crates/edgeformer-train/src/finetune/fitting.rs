@@ -12,7 +12,8 @@ use super::base::{self, Intent};
 use super::low_rank::LoraOptions;
 use super::request::{Method, Request};
 use crate::memory::{MemoryPlan, RunShape};
-use crate::run::{Order, parts};
+use crate::run::Order;
+use crate::shares::Shares;
 use crate::trainer::Example;
 use crate::{Error, Result};
 
@@ -29,6 +30,8 @@ const STEPS: u64 = 1000;
 pub struct Fitting {
     /// Tokens that go through the model at a time.
     pub micro_batch_tokens: usize,
+    /// Shares of a batch that these are of.
+    pub side_by_side: usize,
     /// Whether activations are computed again backward.
     pub gradient_checkpointing: bool,
     /// What weights, optimizer, gradients and activations take.
@@ -116,7 +119,8 @@ impl Load<'_> {
             sequences: largest.sequences,
             longest: largest.longest,
             output_rows: largest.rows,
-            several_parts: largest.parts > 1,
+            several_shares: largest.shares > 1,
+            side_by_side: largest.side_by_side,
             checkpointing,
             eight_bit: self.request.optimizer.eight_bit,
             average: self.request.average.is_some(),
@@ -129,6 +133,7 @@ impl Load<'_> {
         let total = plan.total() + teacher + records + PROGRAM;
         Ok(Fitting {
             micro_batch_tokens: part_tokens,
+            side_by_side: largest.side_by_side,
             gradient_checkpointing: checkpointing,
             plan,
             teacher,
@@ -138,16 +143,14 @@ impl Load<'_> {
         })
     }
 
-    /// The largest part of any batch.
+    /// The largest share of any batch.
     fn largest(&self, part_tokens: usize) -> Largest {
         let Request { seed, batch, .. } = *self.request;
         let order = Order::new(seed, self.examples.len(), batch);
         let mut largest = Largest::default();
         for step in 0..order.steps(1.0).min(STEPS) {
             let batch = order.batch(step).into_iter().filter_map(|index| self.examples.get(index));
-            let parts = parts(batch.collect(), part_tokens);
-            largest.parts = largest.parts.max(parts.len());
-            parts.iter().for_each(|part| largest.take(part));
+            largest.take(&Shares::of(batch.collect(), part_tokens));
         }
         largest
     }
@@ -242,19 +245,27 @@ impl Load<'_> {
     }
 }
 
-/// The largest of everything that a part of a batch has.
+/// The largest of everything that a share of a batch has.
 #[derive(Debug, Clone, Copy, Default)]
 struct Largest {
     tokens: usize,
     sequences: usize,
     longest: usize,
     rows: usize,
-    parts: usize,
+    shares: usize,
+    side_by_side: usize,
 }
 
 impl Largest {
-    fn take(&mut self, part: &[&Example]) {
-        let learned = || part.iter().filter(|one| one.target.count() > 0);
+    fn take(&mut self, batch: &Shares<'_>) {
+        let side_by_side = batch.side_by_side(rayon::current_num_threads());
+        self.side_by_side = self.side_by_side.max(side_by_side);
+        self.shares = self.shares.max(batch.shares.len());
+        batch.shares.iter().for_each(|share| self.take_share(share));
+    }
+
+    fn take_share(&mut self, share: &[&Example]) {
+        let learned = || share.iter().filter(|one| one.target.count() > 0);
         let tokens = || learned().map(|one| one.input.tokens());
         self.tokens = self.tokens.max(tokens().sum());
         self.sequences = self.sequences.max(learned().count());
@@ -265,7 +276,8 @@ impl Largest {
     /// One record of so many tokens.
     fn cut(self, longest: usize) -> Self {
         let tokens = self.tokens.min(longest);
-        Self { tokens, longest: tokens, sequences: 1, rows: self.rows.min(tokens), ..self }
+        let rows = self.rows.min(tokens);
+        Self { tokens, longest: tokens, sequences: 1, side_by_side: 1, rows, ..self }
     }
 }
 

@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Adapter, Graph, LowRank, Op, Tensor};
 use serde::Serialize;
 
@@ -73,8 +74,7 @@ impl LoraOptions {
             pairs.insert(name.to_owned(), pair);
         }
         if pairs.is_empty() {
-            let known: Vec<_> = layers(graph).map(|(_, name, _)| kind(name)).collect();
-            let known: std::collections::BTreeSet<_> = known.into_iter().collect();
+            let known: BTreeSet<_> = layers(graph).map(|(_, name, _)| kind(name)).collect();
             let known: Vec<_> = known.into_iter().collect();
             let problem = format!(
                 "no linear layer is a target: the model has {}; or take all-linear",
@@ -96,6 +96,13 @@ impl LoraOptions {
             }
         })
     }
+}
+
+/// The matrices of all linear layers but for the head, which is kept more precisely where a model is
+/// quantized.
+pub(super) fn all_linear(graph: &Graph) -> impl Iterator<Item = WeightId> + '_ {
+    let of_blocks = layers(graph).filter(|(_, name, _)| !is_head(name));
+    of_blocks.map(|(index, _, _)| WeightId(index as u32))
 }
 
 /// The matrices of linear layers, each once, that nothing else reads.

@@ -1,6 +1,5 @@
 use std::cell::RefCell;
 
-use crate::trainer::Example;
 use edgeformer_core::random::Random;
 
 /// What the numbers of an order are for.
@@ -55,33 +54,11 @@ impl Order {
     }
 }
 
-/// A batch in parts of at most so many tokens, in its order; an example that has more is a part of
-/// its own.
-pub fn parts(batch: Vec<&Example>, tokens: usize) -> Vec<Vec<&Example>> {
-    let mut parts: Vec<Vec<&Example>> = Vec::new();
-    let mut room = 0;
-    for example in batch {
-        let needed = example.input.tokens();
-        match parts.last_mut().filter(|_| needed <= room) {
-            Some(part) => {
-                part.push(example);
-                room -= needed;
-            }
-            None => {
-                parts.push(vec![example]);
-                room = tokens.saturating_sub(needed);
-            }
-        }
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Sample, Target};
 
     proptest! {
         #[test]
@@ -99,24 +76,6 @@ mod tests {
             // The order of a step does not depend on which were asked for before.
             let last = Order::new(seed, examples, batch).batch(steps - 1);
             prop_assert_eq!(last, order.batch(steps - 1));
-        }
-
-        #[test]
-        fn parts_lose_nothing_and_fit(lengths in prop::collection::vec(1usize..30, 1..20), most in 1usize..50) {
-            let examples: Vec<Example> = lengths
-                .iter()
-                .map(|&length| Example {
-                    input: Sample::Tokens(vec![0; length]),
-                    target: Target::Tokens(vec![Some(0); length]),
-                })
-                .collect();
-            let parts = parts(examples.iter().collect(), most);
-            let found: Vec<usize> = parts.iter().flatten().map(|one| one.input.tokens()).collect();
-            prop_assert_eq!(&found, &lengths);
-            for part in &parts {
-                let tokens: usize = part.iter().map(|one| one.input.tokens()).sum();
-                prop_assert!(tokens <= most || part.len() == 1);
-            }
         }
     }
 }

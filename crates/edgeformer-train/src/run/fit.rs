@@ -2,9 +2,10 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::average::{Average, set_values, values};
-use super::batches::{Order, parts};
+use super::batches::Order;
 use super::state::{self, Progress};
 use super::store::Store;
+use crate::shares::Shares;
 use crate::trainer::{Example, StepReport, Trainer};
 use crate::{Error, Result};
 
@@ -182,7 +183,7 @@ impl Run<'_> {
         let start = Instant::now();
         let chosen = order.batch(self.progress.step);
         let batch: Vec<&Example> = chosen.iter().map(|&index| &learned[index]).collect();
-        let report = self.trainer.step(&parts(batch, self.options.part_tokens));
+        let report = self.trainer.step(&Shares::of(batch, self.options.part_tokens));
         let report = report.map_err(|error| naming(error, &chosen))?;
         self.progress.step = report.step;
         if let Some(average) = &mut self.average {
@@ -263,7 +264,8 @@ impl Run<'_> {
     }
 }
 
-/// The mean loss of a target of examples, which go through the model in parts.
+/// The mean loss of a target of examples, of which so many tokens go through the model at a
+/// time.
 ///
 /// # Errors
 /// If an example does not fit the graph.
@@ -272,12 +274,7 @@ pub(crate) fn mean_loss(
     examples: &[Example],
     part_tokens: usize,
 ) -> Result<f64> {
-    let (mut sum, mut count) = (0.0, 0);
-    for part in parts(examples.iter().collect(), part_tokens) {
-        let (loss, targets) = trainer.evaluate(&part)?;
-        sum += loss;
-        count += targets;
-    }
+    let (sum, count) = trainer.evaluate(&Shares::of(examples.iter().collect(), part_tokens))?;
     Ok(sum / count.max(1) as f64)
 }
 

@@ -9,7 +9,7 @@ mod fit;
 mod state;
 mod store;
 
-pub use batches::{Order, parts};
+pub use batches::Order;
 pub(crate) use fit::mean_loss;
 pub use fit::{Event, Outcome, RunOptions, Stopped, fit};
 pub use store::{Saved, Store};

@@ -10,8 +10,8 @@ use edgeformer_models::checkpoint::Checkpoint;
 use edgeformer_models::safetensors::Safetensors;
 use edgeformer_models::{OpenOptions, open_with};
 use edgeformer_train::{
-    AdamWOptions, Decay, Example, Learning, Objective, Sample, Schedule, StepOptions, Target,
-    Trainer, make_parameters,
+    AdamWOptions, Decay, Example, Learning, Objective, Sample, Schedule, Shares, StepOptions,
+    Target, Trainer, make_parameters,
 };
 use serde_json::Value;
 
@@ -74,7 +74,7 @@ impl Run {
     pub fn repeat(&self, trainer: &mut Trainer, batches: &[Vec<Example>]) {
         for (step, &[loss, norm]) in self.expected.iter().enumerate() {
             let batch: Vec<&Example> = batches[step % batches.len()].iter().collect();
-            let report = trainer.step(&[batch]).unwrap();
+            let report = trainer.step(&Shares::of(batch, 2048)).unwrap();
             let close = |found: f64, expected: f64| (found - expected).abs() <= STEP * expected;
             assert!(
                 close(report.loss, loss) && close(report.gradient_norm, norm),

@@ -4,11 +4,12 @@
 
 use std::ops::Range;
 
-use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::exp::exp;
+use super::slice::floats;
+use crate::gemm::View;
 use crate::lanes;
 
 /// Queries that are attended at a time.
@@ -39,7 +40,7 @@ pub(in crate::forward) struct WholeAttention {
 /// Matrices of several heads in the memory of a tensor, strides in elements.
 #[derive(Clone, Copy)]
 struct Heads<'a> {
-    storage: &'a CpuStorage,
+    values: &'a [f32],
     start: usize,
     head: usize,
     row: usize,
@@ -50,14 +51,14 @@ impl<'a> Heads<'a> {
     /// The matrices of `kv_heads` heads of `dim` columns, from a row of `[rows, width]` on, the
     /// `member`-th of every group of `shared`.
     fn of(tensor: Side<'a>, row: usize, shared: usize, member: usize) -> Self {
-        let Side { storage, start, width, dim } = tensor;
-        let start = start + row * width + member * dim;
-        Self { storage, start, head: shared * dim, row: width, column: 1 }
+        let Side { values, width, dim } = tensor;
+        let start = row * width + member * dim;
+        Self { values, start, head: shared * dim, row: width, column: 1 }
     }
 
     /// Those of `[heads, rows, columns]`.
-    fn dense(storage: &'a CpuStorage, rows: usize, columns: usize) -> Self {
-        Self { storage, start: 0, head: rows * columns, row: columns, column: 1 }
+    fn dense(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self { values, start: 0, head: rows * columns, row: columns, column: 1 }
     }
 
     fn transposed(self) -> Self {
@@ -65,21 +66,24 @@ impl<'a> Heads<'a> {
     }
 
     /// The products with other matrices, `[heads, rows, columns]`.
-    fn times(self, other: Self, [heads, rows, columns, depth]: [usize; 4]) -> Result<CpuStorage> {
-        let layout = |side: &Self, shape: (usize, usize, usize)| {
-            Layout::new(shape.into(), vec![side.head, side.row, side.column], side.start)
-        };
-        let left = layout(&self, (heads, rows, depth));
-        let right = layout(&other, (heads, depth, columns));
-        self.storage.matmul(other.storage, (heads, rows, columns, depth), &left, &right)
+    fn times(self, other: Self, [heads, rows, columns, depth]: [usize; 4]) -> Vec<f32> {
+        let mut made = Vec::with_capacity(heads * rows * columns);
+        for head in 0..heads {
+            let right = other.matrix(head, [depth, columns]);
+            self.matrix(head, [rows, depth]).times(right, &mut made);
+        }
+        made
+    }
+
+    fn matrix(&self, head: usize, shape: [usize; 2]) -> View<'a> {
+        View::new(&self.values[self.start + head * self.head..], shape, [self.row, self.column])
     }
 }
 
 /// One side of attention: `[rows, width]`, heads of `dim` columns.
 #[derive(Clone, Copy)]
 struct Side<'a> {
-    storage: &'a CpuStorage,
-    start: usize,
+    values: &'a [f32],
     width: usize,
     dim: usize,
 }
@@ -87,10 +91,7 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(storage: &'a CpuStorage, layout: &Layout, heads: usize) -> Result<Self> {
         let (_, width) = layout.shape().dims2()?;
-        match layout.contiguous_offsets() {
-            Some((start, _)) => Ok(Self { storage, start, width, dim: width / heads }),
-            None => bail!("attention is of contiguous rows"),
-        }
+        Ok(Self { values: floats(storage, layout)?, width, dim: width / heads })
     }
 }
 
@@ -139,25 +140,24 @@ impl WholeAttention {
         span: &Span,
         tile: &Tile,
         member: usize,
-    ) -> Result<CpuStorage> {
+    ) -> Vec<f32> {
         let (rows, columns) = (tile.queries.len(), tile.seen.len());
         let queries = Heads::of(q, span.rows.start + tile.queries.start, self.shared(), member);
         let keys = Heads::of(k, span.rows.start + tile.seen.start, 1, 0);
         let shape = [self.kv_heads, rows, columns, q.dim];
-        let mut scores = queries.times(keys.transposed(), shape)?;
-        let CpuStorage::F32(values) = &mut scores else { bail!("attention is of f32") };
-        values.par_chunks_mut(columns).enumerate().for_each(|(index, row)| {
+        let mut scores = queries.times(keys.transposed(), shape);
+        scores.par_chunks_mut(columns).enumerate().for_each(|(index, row)| {
             let head = index / rows * self.shared() + member;
             let position = tile.queries.start + index % rows;
             let sight = self.sight(head, position, span.rows.len());
             let first = sight.start.saturating_sub(tile.seen.start);
             softmax(row, first..sight.end - tile.seen.start, self.scale);
         });
-        Ok(scores)
+        scores
     }
 
     /// The rows of a sequence's queries, `[queries, heads * value_dim]`.
-    fn attend(&self, sides: [Side<'_>; 3], span: &Span) -> Result<Vec<f32>> {
+    fn attend(&self, sides: [Side<'_>; 3], span: &Span) -> Vec<f32> {
         let [q, k, v] = sides;
         let width = self.heads * v.dim;
         let mut made = vec![0.0f32; span.queries.len() * width];
@@ -166,26 +166,19 @@ impl WholeAttention {
             let start = tile.queries.start - span.queries.start;
             let to = &mut made[start * width..][..rows * width];
             for member in 0..self.shared() {
-                let weights = self.probabilities([q, k], span, &tile, member)?;
+                let weights = self.probabilities([q, k], span, &tile, member);
                 let weights = Heads::dense(&weights, rows, columns);
                 let values = Heads::of(v, span.rows.start + tile.seen.start, 1, 0);
-                let mixed = weights.times(values, [self.kv_heads, rows, v.dim, columns])?;
-                self.scatter(&mixed, to, v.dim, Some(member))?;
+                let mixed = weights.times(values, [self.kv_heads, rows, v.dim, columns]);
+                self.scatter(&mixed, to, v.dim, Some(member));
             }
         }
-        Ok(made)
+        made
     }
 
     /// Adds `[kv_heads, rows, dim]` to the columns of heads: the `member`-th of each group, or the
     /// heads of keys and values.
-    fn scatter(
-        &self,
-        from: &CpuStorage,
-        to: &mut [f32],
-        dim: usize,
-        member: Option<usize>,
-    ) -> Result<()> {
-        let CpuStorage::F32(from) = from else { bail!("attention is of f32") };
+    fn scatter(&self, from: &[f32], to: &mut [f32], dim: usize, member: Option<usize>) {
         let (shared, member) = member.map_or((1, 0), |member| (self.shared(), member));
         let width = self.kv_heads * shared * dim;
         let rows = to.len() / width;
@@ -196,7 +189,6 @@ impl WholeAttention {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
             }
         });
-        Ok(())
     }
 
     /// The gradients of a sequence, `gradient` being that of its queries' rows from `asked` on.
@@ -206,7 +198,7 @@ impl WholeAttention {
         gradient: Side<'_>,
         span: &Span,
         asked: usize,
-    ) -> Result<Gradients> {
+    ) -> Gradients {
         let [q, k, v] = sides;
         let count = span.rows.len();
         let zeros = |side: Side<'_>| vec![0.0f32; count * side.width];
@@ -218,51 +210,43 @@ impl WholeAttention {
                 range.start * side.width..range.end * side.width
             };
             for member in 0..self.shared() {
-                let weights = self.probabilities([q, k], span, &tile, member)?;
+                let weights = self.probabilities([q, k], span, &tile, member);
                 let keys = Heads::of(k, span.rows.start + tile.seen.start, 1, 0);
                 let values = Heads::of(v, span.rows.start + tile.seen.start, 1, 0);
                 let asking =
                     Heads::of(q, span.rows.start + tile.queries.start, self.shared(), member);
                 let given = Heads::of(gradient, given, self.shared(), member);
                 let of_weights =
-                    given.times(values.transposed(), [self.kv_heads, rows, columns, v.dim])?;
+                    given.times(values.transposed(), [self.kv_heads, rows, columns, v.dim]);
                 let of_values = Heads::dense(&weights, rows, columns)
                     .transposed()
-                    .times(given, [self.kv_heads, columns, v.dim, rows])?;
+                    .times(given, [self.kv_heads, columns, v.dim, rows]);
                 let to = &mut made.values[within(&tile.seen, v)];
-                self.scatter(&of_values, to, v.dim, None)?;
-                let of_scores = self.of_scores(weights, &of_weights, columns)?;
+                self.scatter(&of_values, to, v.dim, None);
+                let of_scores = self.of_scores(weights, &of_weights, columns);
                 let of_scores = Heads::dense(&of_scores, rows, columns);
-                let of_queries = of_scores.times(keys, [self.kv_heads, rows, q.dim, columns])?;
+                let of_queries = of_scores.times(keys, [self.kv_heads, rows, q.dim, columns]);
                 let to = &mut made.queries[within(&tile.queries, q)];
-                self.scatter(&of_queries, to, q.dim, Some(member))?;
+                self.scatter(&of_queries, to, q.dim, Some(member));
                 let of_keys =
-                    of_scores.transposed().times(asking, [self.kv_heads, columns, q.dim, rows])?;
+                    of_scores.transposed().times(asking, [self.kv_heads, columns, q.dim, rows]);
                 let to = &mut made.keys[within(&tile.seen, k)];
-                self.scatter(&of_keys, to, k.dim, None)?;
+                self.scatter(&of_keys, to, k.dim, None);
             }
         }
-        Ok(made)
+        made
     }
 
     /// The gradient of scores from that of probabilities.
-    fn of_scores(
-        &self,
-        mut weights: CpuStorage,
-        of_weights: &CpuStorage,
-        columns: usize,
-    ) -> Result<CpuStorage> {
-        let (CpuStorage::F32(made), CpuStorage::F32(given)) = (&mut weights, of_weights) else {
-            bail!("attention is of f32");
-        };
-        let rows = made.par_chunks_mut(columns).zip(given.par_chunks(columns));
+    fn of_scores(&self, mut weights: Vec<f32>, of_weights: &[f32], columns: usize) -> Vec<f32> {
+        let rows = weights.par_chunks_mut(columns).zip(of_weights.par_chunks(columns));
         rows.for_each(|(made, given)| {
             let along = lanes::dot(made, given);
             for (made, given) in made.iter_mut().zip(given) {
                 *made *= self.scale * (given - along);
             }
         });
-        Ok(weights)
+        weights
     }
 
     /// Where each span's queries are among all of them.
@@ -303,7 +287,7 @@ impl CustomOp3 for WholeAttention {
             Side::new(v, v_at, self.kv_heads)?,
         ];
         let attended: Vec<Vec<f32>> =
-            self.spans.par_iter().map(|span| self.attend(sides, span)).collect::<Result<_>>()?;
+            self.spans.par_iter().map(|span| self.attend(sides, span)).collect();
         let width = self.heads * sides[2].dim;
         let rows = self.spans.iter().map(|span| span.queries.len()).sum::<usize>();
         Ok((CpuStorage::F32(attended.concat()), (rows, width).into()))
@@ -332,7 +316,7 @@ impl CustomOp3 for WholeAttention {
             .par_iter()
             .zip(asked)
             .map(|(span, asked)| self.back(sides, given, span, asked))
-            .collect::<Result<_>>()?;
+            .collect();
         let whole = |part: fn(&Gradients) -> &[f32], like: &Tensor| {
             let values = parts.iter().map(part).collect::<Vec<_>>().concat();
             Tensor::from_vec(values, like.shape(), like.device()).map(Some)

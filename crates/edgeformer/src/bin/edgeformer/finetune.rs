@@ -16,6 +16,7 @@ use crate::interrupt::{self, Answering};
 use crate::output;
 use crate::progress::Working;
 use crate::report::mebibytes;
+use crate::surroundings;
 
 pub fn run(command: &Finetune) -> Outcome {
     let request = request(command);
@@ -35,7 +36,8 @@ pub fn show_plan(request: &Request, json: bool) -> Outcome {
         true => ", activations computed again",
         false => "",
     };
-    let mut text = format!("parts of {} tokens{again}\n", fitting.micro_batch_tokens);
+    let (tokens, shares) = (fitting.micro_batch_tokens, fitting.side_by_side);
+    let mut text = format!("{tokens} tokens at a time, in up to {shares} shares{again}\n");
     for (name, bytes) in [
         ("weights", fitting.plan.weights),
         ("moments", fitting.plan.moments),
@@ -55,6 +57,7 @@ pub fn show_plan(request: &Request, json: bool) -> Outcome {
 
 /// Lets a model learn and tells what came of it.
 pub fn learn(request: &Request, quiet: bool, json: bool) -> Outcome {
+    surroundings::set();
     interrupt::install()
         .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be taken over: {error}")))?;
     let answering = Answering::start();

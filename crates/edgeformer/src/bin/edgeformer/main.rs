@@ -29,6 +29,8 @@ mod progress;
 mod quantize;
 mod report;
 mod saved;
+#[cfg(feature = "train")]
+mod surroundings;
 mod table;
 #[cfg(feature = "train")]
 mod train;

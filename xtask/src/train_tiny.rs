@@ -1,0 +1,195 @@
+//! The embedded model, trained from its text alone with what users have: `edgeformer tokenizer train`,
+//! `train` and `quantize`. `assets/tiny` says what it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::edgeformer::Edgeformer;
+use crate::run::{Result, root, shared, target};
+
+/// Train the embedded model anew, and keep it in assets/tiny if it foretells held-out text better than
+/// the one that is there.
+#[derive(Debug, Args)]
+pub struct TrainTiny {
+    /// Steps of training
+    #[arg(long, value_name = "N", default_value_t = STEPS)]
+    steps: u64,
+    /// The program that learns [default: it is built, with --release --features train]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Where data sets lie [default: EDGEFORMER_SHARED, else ../shared]
+    #[arg(long, value_name = "FOLDER")]
+    shared: Option<PathBuf>,
+}
+
+/// Bytes that the file may have: it is part of the program.
+const MOST_BYTES: u64 = 1_572_864;
+
+const VOCABULARY: &str = "896";
+const STEPS: u64 = 2400;
+
+/// Options of `train`. Windows overlap by half, so that tokens are seen behind different beginnings;
+/// matrices are rounded to their storage in every step; what is kept is the mean of the weights.
+const TRAIN: [&str; 26] = [
+    "--ctx-size",
+    "512",
+    "--stride",
+    "256",
+    "--batch-size",
+    "8",
+    "--micro-batch-tokens",
+    "4096",
+    "--learning-rate",
+    "2e-3",
+    "--warmup-ratio",
+    "0.05",
+    "--weight-decay",
+    "0.1",
+    "--adam-beta2",
+    "0.98",
+    "--dropout",
+    "0.1",
+    "--quantize-aware",
+    "q4_0",
+    "--ema",
+    "0.998",
+    "--eval-steps",
+    "200",
+    "--seed",
+    "1623",
+];
+
+impl TrainTiny {
+    pub fn run(&self) -> Result<()> {
+        let program = Edgeformer::named_or_built(self.program.as_deref())?;
+        let folder = target().join("tiny");
+        let work = Work { program, folder };
+        work.write_texts(&shared(self.shared.as_deref()).join("data/tinyshakespeare/input.txt"))?;
+        work.train(self.steps)?;
+        let made = work.store()?;
+        let before = root().join("assets/tiny/tiny-shakespeare.gguf");
+        let [new, old] = [work.loss(&made)?, work.loss(&before)?];
+        println!("held-out loss: {new:.4} nats a token, that of the model before {old:.4}");
+        if new >= old {
+            return Err(format!(
+                "the model before is better: {} was not replaced",
+                before.display()
+            ));
+        }
+        work.keep(&made)
+    }
+}
+
+/// Where everything lies while the model is made. A run that was interrupted goes on.
+struct Work {
+    program: Edgeformer,
+    folder: PathBuf,
+}
+
+impl Work {
+    /// The first nine tenths of the text to learn, the rest to be judged by, cut between speeches.
+    fn write_texts(&self, from: &Path) -> Result<()> {
+        make(&self.folder)?;
+        let text = fs::read_to_string(from).map_err(|error| named(from, &error))?;
+        let tenth = (0..=text.len() * 9 / 10).rev().find(|&at| text.is_char_boundary(at));
+        let behind = tenth.unwrap_or(0);
+        let cut = text[behind..].find("\n\n").map_or(behind, |gap| behind + gap + 2);
+        write(&self.path("train.txt"), &text[..cut])?;
+        write(&self.path("held-out.txt"), &text[cut..])
+    }
+
+    fn train(&self, steps: u64) -> Result<()> {
+        make(&self.path("start"))?;
+        write(&self.path("start/config.json"), &format!("{:#}\n", config()))?;
+        if !self.path("start/tokenizer.json").exists() {
+            let tokenizer = ["tokenizer", "train", "train.txt", "--vocab-size", VOCABULARY];
+            self.ask(&tokenizer, &["--output", "start"])?;
+        }
+        let steps = steps.to_string();
+        let mut train = vec!["train", "--config", "start", "--data", "train.txt"];
+        train.extend(["--validation", "held-out.txt", "--output", "run", "--max-steps", &steps]);
+        let done = self.ask(&train, &TRAIN)?;
+        eprintln!("{done:#}");
+        Ok(())
+    }
+
+    /// The GGUF file of what was learned.
+    fn store(&self) -> Result<PathBuf> {
+        let made = self.path("tiny-shakespeare.gguf");
+        let quantize = ["quantize", "run/model", "tiny-shakespeare.gguf", "--format", "q4_0"];
+        self.ask(&quantize, &["--method", "rtn", "--force"])?;
+        let bytes = fs::metadata(&made).map_err(|error| named(&made, &error))?.len();
+        if bytes > MOST_BYTES {
+            return Err(format!("{}: {bytes} bytes, at most {MOST_BYTES}", made.display()));
+        }
+        Ok(made)
+    }
+
+    /// The mean loss of held-out tokens, as `eval perplexity` counts it: of the second half of every
+    /// window.
+    fn loss(&self, model: &Path) -> Result<f64> {
+        let model = model.to_str().ok_or("the path is no text")?;
+        let eval = ["eval", "perplexity", "--text", "held-out.txt", "--ctx-size", "512"];
+        let told = self.ask(&eval, &["--model", model])?;
+        told["nll"].as_f64().ok_or_else(|| format!("there is no nll in {told}"))
+    }
+
+    /// The file, its settings and its curve.
+    fn keep(&self, made: &Path) -> Result<()> {
+        let assets = root().join("assets/tiny");
+        for (from, to) in [
+            (made.to_owned(), "tiny-shakespeare.gguf"),
+            (self.path("run/TRAINING.md"), "TRAINING.md"),
+            (self.path("run/metrics.jsonl"), "metrics.jsonl"),
+            (self.path("run/loss.png"), "loss.png"),
+        ] {
+            fs::copy(&from, assets.join(to)).map_err(|error| named(&from, &error))?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, one: &[&str], more: &[&str]) -> Result<Value> {
+        self.program.json(&self.folder, &[one, more].concat())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// Hugging Face's configuration of the model.
+fn config() -> Value {
+    json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 896,
+        "hidden_size": 192,
+        "intermediate_size": 512,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "torch_dtype": "float32",
+    })
+}
+
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| named(folder, &error))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| named(path, &error))
+}
+
+fn named(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
