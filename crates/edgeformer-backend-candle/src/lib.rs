@@ -6,6 +6,7 @@
 //! | `devices` | the CPU; CUDA and Metal where their features are compiled in |
 //! | `weights` | a model's weights on a device: floats, or candle's quantized tensors |
 //! | `forward` | every op, composed of candle's differentiable ones |
+//! | `gemm` | products of floats, on the threads of the pool that asks |
 //! | `cache` | keys and values of each sequence, on the device or moved to the host |
 //!
 //! [`forward()`] is the same evaluation without a cache, for training: weights that are

@@ -329,6 +329,24 @@ fn a_killed_run_ends_in_the_bits_of_one_that_never_was() {
     assert_eq!(steps(&broken), steps(&unbroken));
 }
 
+/// Batches are cut into shares by their records alone.
+#[test]
+fn threads_change_no_bit_of_what_is_learned() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = records(folder.path(), 50);
+    let learned = |threads: &str| {
+        let to = folder.path().join(threads);
+        let more = ["--max-steps", "12", "--lora-dropout", "0.1"];
+        let mut command = edgeformer(&arguments(&model, &data, &to, &more));
+        assert!(command.env("RAYON_NUM_THREADS", threads).status().unwrap().success());
+        bits(&to)
+    };
+    let one = learned("1");
+    assert_eq!(learned("2"), one);
+    assert_eq!(learned("3"), one);
+}
+
 /// A vocabulary, a configuration and a text become a model that writes such text.
 #[test]
 fn a_new_model_learns_from_a_text_alone() {

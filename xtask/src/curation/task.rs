@@ -73,7 +73,7 @@ impl Task {
                 held_out: 150,
                 passage: 800,
                 epochs: 1.5,
-                clean_epochs: 2.0,
+                clean_epochs: 2.5,
                 finetune: &["--batch-size", "8", "--learning-rate", "5e-4", "--truncate"],
                 difficulty: &["--loss-band", "0..0.75"],
                 max_similarity: "0.9",
