@@ -11,6 +11,7 @@ mod make_model;
 mod plan_accuracy;
 mod run;
 mod setup_ort;
+mod small_llama;
 mod tidy;
 mod train_tiny;
 

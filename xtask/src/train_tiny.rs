@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::edgeformer::Edgeformer;
 use crate::run::{Result, root, shared, target};
+use crate::small_llama::SmallLlama;
 
 /// Train the embedded model anew, and keep it in assets/tiny if it foretells held-out text better than
 /// the one that is there.
@@ -28,7 +29,9 @@ pub struct TrainTiny {
 /// Bytes that the file may have: it is part of the program.
 const MOST_BYTES: u64 = 1_572_864;
 
-const VOCABULARY: &str = "896";
+const MODEL: SmallLlama =
+    SmallLlama { vocabulary: 896, width: 192, inner: 512, layers: 6, heads: 6, kv_heads: 2 };
+
 const STEPS: u64 = 2400;
 
 /// Options of `train`. Windows overlap by half, so that tokens are seen behind different beginnings;
@@ -103,9 +106,10 @@ impl Work {
 
     fn train(&self, steps: u64) -> Result<()> {
         make(&self.path("start"))?;
-        write(&self.path("start/config.json"), &format!("{:#}\n", config()))?;
+        write(&self.path("start/config.json"), &format!("{:#}\n", MODEL.config()))?;
         if !self.path("start/tokenizer.json").exists() {
-            let tokenizer = ["tokenizer", "train", "train.txt", "--vocab-size", VOCABULARY];
+            let vocabulary = MODEL.vocabulary.to_string();
+            let tokenizer = ["tokenizer", "train", "train.txt", "--vocab-size", &vocabulary];
             self.ask(&tokenizer, &["--output", "start"])?;
         }
         let steps = steps.to_string();
@@ -158,28 +162,6 @@ impl Work {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
-}
-
-/// Hugging Face's configuration of the model.
-fn config() -> Value {
-    json!({
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": 896,
-        "hidden_size": 192,
-        "intermediate_size": 512,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 6,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 512,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": true,
-        "hidden_act": "silu",
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "torch_dtype": "float32",
-    })
 }
 
 fn make(folder: &Path) -> Result<()> {

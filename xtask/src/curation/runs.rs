@@ -64,10 +64,10 @@ impl<'a> Workplace<'a> {
             Ok(Value::Null)
         })?;
         place.once("start.json", || {
-            let config = format!("{:#}\n", task.config());
+            let config = format!("{:#}\n", task.model().config());
             fs::write(place.path("start/config.json"), config)
                 .map_err(|error| error.to_string())?;
-            let vocabulary = place.setting.vocabulary;
+            let vocabulary = &task.model().vocabulary.to_string();
             place.edgeformer(&[
                 "tokenizer",
                 "train",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::arithmetic;
 use super::pool::{Record, Spoiled, lines, passages, spoil};
 use crate::run::Result;
+use crate::small_llama::SmallLlama;
 
 /// A task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,6 @@ pub struct Setting {
     pub max_similarity: &'static str,
     /// Options of `train` for the start.
     pub train: &'static [&'static str],
-    /// Tokens of the vocabulary.
-    pub vocabulary: &'static str,
 }
 
 /// Records of GSM8K's training split that the start is trained on; pools are of those behind.
@@ -93,7 +92,6 @@ impl Task {
                     "--adam-beta2",
                     "0.98",
                 ],
-                vocabulary: "2048",
             },
             Self::Arithmetic => Setting {
                 clean: 2000,
@@ -119,35 +117,30 @@ impl Task {
                     "--adam-beta2",
                     "0.98",
                 ],
-                vocabulary: "512",
             },
         }
     }
 
-    /// Hugging Face's configuration of the model: 5.3 million weights for words, 0.9 for sums.
-    pub fn config(self) -> Value {
-        let (vocabulary, width, ffn, layers, heads) = match self {
-            Self::Gsm8k => (2048, 256, 640, 7, 4),
-            Self::Arithmetic => (512, 128, 384, 4, 4),
-        };
-        json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "vocab_size": vocabulary,
-            "hidden_size": width,
-            "intermediate_size": ffn,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "num_key_value_heads": heads / 2,
-            "max_position_embeddings": 512,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0,
-            "tie_word_embeddings": true,
-            "hidden_act": "silu",
-            "bos_token_id": 0,
-            "eos_token_id": 0,
-            "torch_dtype": "float32",
-        })
+    /// The model: 5.3 million weights for words, 0.9 for sums.
+    pub fn model(self) -> SmallLlama {
+        match self {
+            Self::Gsm8k => SmallLlama {
+                vocabulary: 2048,
+                width: 256,
+                inner: 640,
+                layers: 7,
+                heads: 4,
+                kv_heads: 2,
+            },
+            Self::Arithmetic => SmallLlama {
+                vocabulary: 512,
+                width: 128,
+                inner: 384,
+                layers: 4,
+                heads: 4,
+                kv_heads: 2,
+            },
+        }
     }
 
     /// Writes what is learned and asked into a folder: `start.jsonl` and `start.txt` for the model
