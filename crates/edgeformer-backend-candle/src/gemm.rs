@@ -1,8 +1,7 @@
 //! Products of matrices of f32 with the kernels that candle uses, on the threads of the pool that asks.
 //!
 //! Candle asks the system for its processors at every product, and a pool of one thread packs its
-//! matrices once for each of them: where batches are learned in shares, one a thread, that takes a
-//! sixth of the time.
+//! matrices once for each of them. Where batches are learned in shares, one a thread, both are felt.
 #![allow(unsafe_code, reason = "the crate `gemm` has no safe form")]
 
 use candle_core::backend::BackendStorage;

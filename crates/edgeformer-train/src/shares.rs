@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// What a process that learns should find in its environment when it starts. Candle shares element-wise
 /// operations out among threads of its own, which one caller at a time may ask: where each thread
 /// has a share, it had better do them itself. And glibc keeps what every thread gave back for that
-/// thread alone: a third more memory.
+/// thread alone, so that shares do not use the same memory again.
 pub const ENVIRONMENT: [(&str, &str); 2] = [("CANDLE_NUM_THREADS", "1"), ("MALLOC_ARENA_MAX", "1")];
 
 /// Tokens of a share, about. With fewer, adding up the gradients of all weights counts beside finding
