@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use crate::edgeformer::Edgeformer;
-use crate::run::{Result, root, shared, target};
+use crate::edgeformer::{Edgeformer, Means};
+use crate::run::{Result, root, target};
 use crate::small_llama::SmallLlama;
 
 /// Train the embedded model anew, and keep it in assets/tiny if it foretells held-out text better than
@@ -18,12 +18,8 @@ pub struct TrainTiny {
     /// Steps of training
     #[arg(long, value_name = "N", default_value_t = STEPS)]
     steps: u64,
-    /// The program that learns [default: it is built, with --release --features train]
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Where data sets lie [default: EDGEFORMER_SHARED, else ../shared]
-    #[arg(long, value_name = "FOLDER")]
-    shared: Option<PathBuf>,
+    #[command(flatten)]
+    means: Means,
 }
 
 /// Bytes that the file may have: it is part of the program.
@@ -67,10 +63,10 @@ const TRAIN: [&str; 26] = [
 
 impl TrainTiny {
     pub fn run(&self) -> Result<()> {
-        let program = Edgeformer::named_or_built(self.program.as_deref())?;
+        let program = self.means.edgeformer()?;
         let folder = target().join("tiny");
         let work = Work { program, folder };
-        work.write_texts(&shared(self.shared.as_deref()).join("data/tinyshakespeare/input.txt"))?;
+        work.write_texts(&self.means.shared().join("data/tinyshakespeare/input.txt"))?;
         work.train(self.steps)?;
         let made = work.store()?;
         let before = root().join("assets/tiny/tiny-shakespeare.gguf");

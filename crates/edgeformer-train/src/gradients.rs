@@ -1,8 +1,9 @@
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::Result;
+use crate::floats::{floats, floats_mut};
 use crate::parameters::Parameter;
 
 /// The gradients of all parameters, by their order. A parameter that the loss does not depend on
@@ -19,11 +20,7 @@ impl Gradients {
         for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
             let Some(gradient) = found.remove(&parameter.variable) else { continue };
             // Candle computes it from activations that are tracked: it would keep all of them.
-            let gradient = gradient.detach();
-            *sum = Some(match sum.take() {
-                Some(sum) => (sum + gradient)?,
-                None => gradient,
-            });
+            add(sum, gradient.detach())?;
         }
         Ok(())
     }
@@ -32,14 +29,7 @@ impl Gradients {
     pub fn join(&mut self, other: Self) -> Result<()> {
         self.sums.resize(self.sums.len().max(other.sums.len()), None);
         for (sum, gradient) in self.sums.iter_mut().zip(other.sums) {
-            match (&sum, gradient) {
-                (_, None) => {}
-                (None, found) => *sum = found,
-                (Some(sum), Some(gradient)) if sum.device().is_cpu() => {
-                    sum.inplace_op2(&gradient, &Add)?;
-                }
-                (Some(one), Some(other)) => *sum = Some((one + other)?),
-            }
+            gradient.map_or(Ok(()), |gradient| add(sum, gradient))?;
         }
         Ok(())
     }
@@ -63,6 +53,16 @@ impl Gradients {
 /// Elements that one thread adds up: sums do not depend on how many threads there are.
 const CHUNK: usize = 1 << 14;
 
+/// Adds a gradient to a sum, in its place where it lies on the processor: nobody else has it.
+fn add(sum: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
+    match sum {
+        None => *sum = Some(gradient),
+        Some(sum) if sum.device().is_cpu() => sum.inplace_op2(&gradient, &Add)?,
+        Some(one) => *sum = Some((&*one + gradient)?),
+    }
+    Ok(())
+}
+
 /// The second, added to the first.
 struct Add;
 
@@ -78,15 +78,8 @@ impl InplaceOp2 for Add {
         added: &CpuStorage,
         added_at: &Layout,
     ) -> candle_core::Result<()> {
-        let (CpuStorage::F32(sums), CpuStorage::F32(added)) = (sums, added) else {
-            bail!("gradients are f32");
-        };
-        let (Some((start, end)), Some((from, to))) =
-            (at.contiguous_offsets(), added_at.contiguous_offsets())
-        else {
-            bail!("gradients are contiguous");
-        };
-        let chunks = sums[start..end].par_chunks_mut(CHUNK).zip(added[from..to].par_chunks(CHUNK));
+        let sums = floats_mut(sums, at)?.par_chunks_mut(CHUNK);
+        let chunks = sums.zip(floats(added, added_at)?.par_chunks(CHUNK));
         chunks.for_each(|(sums, added)| {
             sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
         });
@@ -107,14 +100,10 @@ impl CustomOp1 for Squares {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
-        else {
-            bail!("gradients are contiguous f32");
-        };
         let square = |chunk: &[f32]| -> f64 {
             chunk.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
         };
-        let sums: Vec<f64> = values[start..end].par_chunks(CHUNK).map(square).collect();
+        let sums: Vec<f64> = floats(storage, layout)?.par_chunks(CHUNK).map(square).collect();
         Ok((CpuStorage::F64(vec![sums.iter().sum()]), Shape::from(())))
     }
 }

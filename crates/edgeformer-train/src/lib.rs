@@ -22,6 +22,7 @@ pub mod finetune;
 pub mod tokenizer;
 
 mod error;
+mod floats;
 mod gradients;
 mod memory;
 mod objective;

@@ -8,12 +8,10 @@ mod runs;
 mod table;
 mod task;
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
-use crate::edgeformer::Edgeformer;
-use crate::run::{Result, shared};
+use crate::edgeformer::Means;
+use crate::run::Result;
 use condition::Condition;
 use runs::Workplace;
 use task::Task;
@@ -32,12 +30,8 @@ pub struct Curation {
     /// without-diversity
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// The program that learns [default: it is built, with --release --features train]
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Where data sets lie [default: EDGEFORMER_SHARED, else ../shared]
-    #[arg(long, value_name = "FOLDER")]
-    shared: Option<PathBuf>,
+    #[command(flatten)]
+    means: Means,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,10 +52,10 @@ impl From<PoolArg> for Task {
 impl Curation {
     pub fn run(&self) -> Result<()> {
         let conditions = self.conditions()?;
-        let program = Edgeformer::named_or_built(self.program.as_deref())?;
+        let program = self.means.edgeformer()?;
         let wanted = |task: &Task| self.pool.is_none_or(|only| Task::from(only) == *task);
         for task in Task::ALL.into_iter().filter(wanted) {
-            let place = Workplace::open(task, &program, &shared(self.shared.as_deref()))?;
+            let place = Workplace::open(task, &program, &self.means.shared())?;
             let results = place.results(&conditions, self.seeds)?;
             print!("{}", table::table(task, &results));
         }

@@ -1,6 +1,8 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::floats::floats;
+
 /// The sum over rows of `-ln softmax(logits)[target]`, a scalar of f64; rows without a target add
 /// nothing. `logits` is `[rows, classes]`.
 ///
@@ -94,15 +96,12 @@ fn normaliser(row: &[f32]) -> (f32, f32) {
 }
 
 fn rows<'a>(storage: &'a CpuStorage, layout: &Layout, count: usize) -> Result<(&'a [f32], usize)> {
-    let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
-    else {
-        bail!("cross entropy is of contiguous f32");
-    };
+    let values = floats(storage, layout)?;
     let (rows, classes) = layout.shape().dims2()?;
     if rows != count {
         bail!("{count} targets for {rows} rows");
     }
-    Ok((&values[start..end], classes))
+    Ok((values, classes))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, bail};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
 use super::moments::{BLOCK, Moments, MomentsMut};
 use crate::Result;
+use crate::floats::{floats, floats_mut};
 
 /// What AdamW is set to (Loshchilov and Hutter: "Decoupled weight decay regularization", 2019,
 /// algorithm 2). The defaults are PyTorch's, but for no weight decay, which is `transformers`'.
@@ -121,16 +122,9 @@ impl InplaceOp2 for InPlace<'_> {
         gradient: &CpuStorage,
         gradient_at: &Layout,
     ) -> candle_core::Result<()> {
-        let (CpuStorage::F32(values), CpuStorage::F32(gradient)) = (values, gradient) else {
-            bail!("only f32 is trained");
-        };
-        let (Some((start, end)), Some((from, to))) =
-            (at.contiguous_offsets(), gradient_at.contiguous_offsets())
-        else {
-            bail!("a variable or its gradient is not contiguous");
-        };
+        let (values, gradient) = (floats_mut(values, at)?, floats(gradient, gradient_at)?);
         let mut moments = self.moments.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.update.slices(&mut values[start..end], &gradient[from..to], &mut moments);
+        self.update.slices(values, gradient, &mut moments);
         Ok(())
     }
 }
