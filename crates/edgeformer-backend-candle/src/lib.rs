@@ -7,6 +7,7 @@
 //! | `weights` | a model's weights on a device: floats, or candle's quantized tensors |
 //! | `forward` | every op, composed of candle's differentiable ones |
 //! | `gemm` | products of floats, on the threads of the pool that asks |
+//! | [`vectors`] | loops in the vectors that the processor has |
 //! | `cache` | keys and values of each sequence, on the device or moved to the host |
 //!
 //! [`forward()`] is the same evaluation without a cache, for training: weights that are
@@ -19,9 +20,9 @@ mod devices;
 mod error;
 mod forward;
 mod gemm;
-mod lanes;
 mod program;
 mod session;
+pub mod vectors;
 mod weights;
 
 pub use backend::CandleBackend;
@@ -29,4 +30,4 @@ pub use error::CandleError;
 pub use forward::{
     Checkpointed, GradientBytes, GradientLoad, forward, forward_rows, gradient_bytes,
 };
-pub use weights::{DeviceWeights, Dropout, learning_bytes};
+pub use weights::{DeviceWeights, Dropout, MatrixGradients, learning_bytes};

@@ -1,5 +1,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Shape, Tensor};
+use edgeformer_backend_candle::MatrixGradients;
+use edgeformer_backend_candle::vectors::wide;
 use rayon::prelude::*;
 
 use crate::Result;
@@ -21,6 +23,16 @@ impl Gradients {
             let Some(gradient) = found.remove(&parameter.variable) else { continue };
             // Candle computes it from activations that are tracked: it would keep all of them.
             add(sum, gradient.detach())?;
+        }
+        Ok(())
+    }
+
+    /// Takes those that products have put aside.
+    pub fn take_aside(&mut self, parameters: &[Parameter], aside: &MatrixGradients) -> Result<()> {
+        self.sums.resize(parameters.len(), None);
+        for (sum, parameter) in self.sums.iter_mut().zip(parameters) {
+            let found = aside.take(&parameter.variable);
+            found.map_or(Ok(()), |gradient| add(sum, gradient))?;
         }
         Ok(())
     }
@@ -81,10 +93,15 @@ impl InplaceOp2 for Add {
         let sums = floats_mut(sums, at)?.par_chunks_mut(CHUNK);
         let chunks = sums.zip(floats(added, added_at)?.par_chunks(CHUNK));
         chunks.for_each(|(sums, added)| {
-            sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+            wide(add_to, (sums, added));
         });
         Ok(())
     }
+}
+
+#[inline(always)]
+fn add_to((sums, added): (&mut [f32], &[f32])) {
+    sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
 }
 
 /// The sum of squares, in f64.
@@ -100,10 +117,20 @@ impl CustomOp1 for Squares {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let square = |chunk: &[f32]| -> f64 {
-            chunk.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
-        };
-        let sums: Vec<f64> = floats(storage, layout)?.par_chunks(CHUNK).map(square).collect();
+        let chunks = floats(storage, layout)?.par_chunks(CHUNK);
+        let sums: Vec<f64> = chunks.map(|chunk| wide(squares, chunk)).collect();
         Ok((CpuStorage::F64(vec![sums.iter().sum()]), Shape::from(())))
     }
+}
+
+/// The sum of squares of a chunk: eight sums side by side, in vectors.
+#[inline(always)]
+fn squares(chunk: &[f32]) -> f64 {
+    let mut sums = [0.0f64; 8];
+    for some in chunk.chunks(sums.len()) {
+        for (sum, &value) in sums.iter_mut().zip(some) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    sums.iter().sum()
 }

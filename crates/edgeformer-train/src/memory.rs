@@ -39,7 +39,7 @@ pub struct RunShape<'a> {
 /// Bytes that a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MemoryPlan {
-    /// Weights, those that learn in f32.
+    /// Weights, those that learn in f32; those that products see rounded are there twice.
     pub weights: u64,
     /// Moments of the optimizer.
     pub moments: u64,
@@ -70,15 +70,16 @@ impl MemoryPlan {
             output_rows: shape.output_rows,
             learns: shape.learns,
             drops: shape.drops,
-            rounds: shape.rounds,
             checkpointing: shape.checkpointing,
         };
+        let rounded = model.graph.weights.iter().zip(shape.rounds).filter(|(_, rounds)| **rounds);
+        let rounded = rounded.map(|(info, _)| 4 * info.shape.iter().product::<usize>() as u64);
         let found = gradient_bytes(&model.graph, &load);
         // Sums are there beside what the next shares find.
         let gradients = if shape.several_shares { floats } else { 0 };
         let side_by_side = shape.side_by_side.max(1) as u64;
         Ok(Self {
-            weights: learning_bytes(model, shape.learns)?,
+            weights: learning_bytes(model, shape.learns)? + rounded.sum::<u64>(),
             moments,
             averages: if shape.average { floats } else { 0 },
             gradients,

@@ -35,8 +35,6 @@ pub struct GradientLoad<'a> {
     pub learns: &'a [bool],
     /// Whether the inputs of products with a weight are partly left out.
     pub drops: &'a [bool],
-    /// Whether products see a weight rounded.
-    pub rounds: &'a [bool],
     /// Whether activations are computed again backward.
     pub checkpointing: bool,
 }
@@ -199,7 +197,9 @@ impl<'a> Walk<'a> {
         let of_inputs = self.read(node);
         let largest = node.inputs.iter().map(|value| self.sizes[value.index()]).max().unwrap_or(0);
         let learning = node.op.weights().into_iter().filter(|id| self.load.learns[id.index()]);
-        let matrix = learning.map(|id| self.elements(id)).max().unwrap_or(0);
+        // Products put theirs aside: nothing is added to.
+        let aside = matches!(node.op, Op::Linear { .. });
+        let matrix = learning.filter(|_| !aside).map(|id| self.elements(id)).max().unwrap_or(0);
         let scores = match &node.op {
             Op::Attention(attention) => self.scores(attention.kv_heads as u64) * 3,
             _ => 0,
@@ -225,12 +225,8 @@ impl<'a> Walk<'a> {
         let untracked: u64 = untracked.map(|value| self.sizes[value.index()]).sum();
         let own = match &node.op {
             Op::Linear { weight, bias } => {
-                let factor = |is: bool| if is { 2 } else { 0 };
-                let rounded =
-                    if self.load.rounds[weight.index()] { self.elements(*weight) } else { 0 };
-                made + u64::from(bias.is_some()) * made
-                    + factor(self.load.drops[weight.index()]) * read
-                    + rounded
+                let dropped = if self.load.drops[weight.index()] { read } else { 0 };
+                made + u64::from(bias.is_some()) * made + dropped
             }
             Op::Norm(norm) => match (norm.kind, norm.weight, norm.bias) {
                 (NormKind::Rms, Some(_), None) => made,

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::widen::widen;
-use crate::lanes::dot;
+use crate::vectors::dot;
 
 /// `x Wᵀ` of few f32 rows and a matrix of half floats, which is read once and never widened as a
 /// whole: decoding is bound by how fast weights come from memory.

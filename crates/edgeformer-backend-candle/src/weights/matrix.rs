@@ -3,8 +3,9 @@ use std::sync::Arc;
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Tensor};
 
+use super::aside::MatrixGradients;
 use super::few_rows::FewRows;
-use super::product::{Product, TiledProduct};
+use super::product::{MatrixGradient, Product, TiledProduct};
 use super::quantized::Quantized;
 use super::widen::widen;
 use crate::error::Result;
@@ -18,21 +19,36 @@ const FEW: usize = 8;
 /// Rows from which on the processor multiplies floats faster than candle's blocks, the time that it
 /// takes to dequantize them counted: its kernels read a block anew for every row.
 const MANY: usize = 32;
+
 /// A matrix `[out, in]` on a device.
 #[derive(Debug, Clone)]
 pub(crate) enum Matrix {
     /// Floats, as wide as activations or half.
     Float(Tensor),
     /// Floats as wide as activations that have a gradient.
-    Learning(Tensor),
+    Learning(Learning),
     /// Blocks in one of candle's formats.
     Quantized(Arc<QTensor>),
+}
+
+/// A matrix that has a gradient.
+#[derive(Debug, Clone)]
+pub(crate) struct Learning {
+    /// Its values.
+    pub values: Tensor,
+    /// What products on the processor see of them, where that is something else.
+    pub seen: Option<Tensor>,
+    /// Where products on the processor put gradients; else candle has them.
+    pub aside: Option<MatrixGradients>,
 }
 
 impl Matrix {
     /// A matrix of floats that has a gradient, or none.
     pub fn of(values: Tensor, learns: bool) -> Self {
-        if learns { Self::Learning(values) } else { Self::Float(values) }
+        match learns {
+            true => Self::Learning(Learning { values, seen: None, aside: None }),
+            false => Self::Float(values),
+        }
     }
 
     /// `x Wᵀ` of rows `[n, in]`.
@@ -46,17 +62,25 @@ impl Matrix {
                 Ok(x.apply_op1(Quantized(matrix.clone()))?)
             }
             Self::Float(matrix) if matrix.dtype() != x.dtype() => half_product(x, matrix),
-            Self::Float(matrix) => wide_product(x, matrix, false),
-            Self::Learning(matrix) => wide_product(x, matrix, true),
+            Self::Float(matrix) => wide_product(x, matrix, None, MatrixGradient::None),
+            Self::Learning(Learning { values, seen, aside }) => {
+                let gradient = aside.clone().map_or(MatrixGradient::Given, MatrixGradient::Aside);
+                wide_product(x, values, seen.clone(), gradient)
+            }
         }
     }
 }
 
 /// The product with a matrix of floats as wide as the rows'.
-fn wide_product(x: &Tensor, matrix: &Tensor, learns: bool) -> Result<Tensor> {
+fn wide_product(
+    x: &Tensor,
+    matrix: &Tensor,
+    seen: Option<Tensor>,
+    gradient: MatrixGradient,
+) -> Result<Tensor> {
     let x = x.contiguous()?;
     match x.device().is_cpu() {
-        true => Ok(x.apply_op2(matrix, Product { learns })?),
+        true => Ok(x.apply_op2(matrix, Product { seen, gradient })?),
         false => Ok(x.matmul(&matrix.t()?)?),
     }
 }

@@ -1,5 +1,6 @@
 //! A model's weights on a device.
 
+mod aside;
 mod dropout;
 mod embed;
 mod few_rows;
@@ -20,9 +21,11 @@ use edgeformer_core::{Error, Format, Graph, Model, Weight};
 
 use crate::CandleError;
 use crate::error::{Result, problem};
+pub use aside::MatrixGradients;
 pub use dropout::Dropout;
 pub use load::learning_bytes;
 pub(crate) use load::planned_bytes;
+use matrix::Learning;
 pub(crate) use matrix::{Matrix, WIDENED};
 pub(crate) use product::DEQUANTIZED;
 use rounding::Rounding;
@@ -39,6 +42,10 @@ pub struct DeviceWeights {
     dropouts: BTreeMap<usize, Dropout>,
     /// Of matrices that products see as a format would hold them.
     roundings: BTreeMap<usize, Format>,
+    /// Such matrices, as they were when [`rounded`](Self::rounded) was asked.
+    rounded: BTreeMap<usize, Tensor>,
+    /// Where gradients of matrices are put.
+    aside: Option<MatrixGradients>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,8 +75,7 @@ impl DeviceWeights {
     pub fn load(model: &Model, device: &Device) -> edgeformer_core::Result<Self> {
         model.weights.check(&model.graph)?;
         let weights = load::all(model, device)?;
-        let (device, dtype) = (device.clone(), DType::F32);
-        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new(), roundings: BTreeMap::new() })
+        Ok(Self::plain(weights, device.clone(), DType::F32))
     }
 
     /// Weights from tensors of one float type, in the order of the graph's: those that are
@@ -103,7 +109,12 @@ impl DeviceWeights {
         let named = graph.weights.iter().map(|info| info.name.clone()).zip(tensors);
         let dense = |(name, tensor)| DeviceWeight { name, form: Form::Dense(tensor), table: None };
         let weights = named.map(dense).collect();
-        Ok(Self { weights, device, dtype, dropouts: BTreeMap::new(), roundings: BTreeMap::new() })
+        Ok(Self::plain(weights, device, dtype))
+    }
+
+    fn plain(weights: Vec<DeviceWeight>, device: Device, dtype: DType) -> Self {
+        let (dropouts, roundings, rounded) = Default::default();
+        Self { weights, device, dtype, dropouts, roundings, rounded, aside: None }
     }
 
     /// Replaces a weight of floats with a variable of its values and returns it: it gets gradients.
@@ -156,6 +167,27 @@ impl DeviceWeights {
         fits
     }
 
+    /// The same weights, of which matrices are rounded now, as [`set_rounding`](Self::set_rounding)
+    /// asks, instead of by every product. What variables become later is not seen.
+    ///
+    /// # Errors
+    /// If a value cannot be stored in its format.
+    pub fn rounded(&self) -> edgeformer_core::Result<Self> {
+        let mut now = self.clone();
+        for (&id, &format) in &self.roundings {
+            let Form::Dense(matrix) = &self.weights[id].form else { continue };
+            let rounded = Rounding(format).of(matrix).map_err(CandleError::from)?;
+            now.rounded.insert(id, rounded);
+        }
+        Ok(now)
+    }
+
+    /// Lets products on the processor put gradients of matrices that learn aside, instead of giving
+    /// them to candle's store.
+    pub fn put_aside(&mut self, gradients: MatrixGradients) {
+        self.aside = Some(gradients);
+    }
+
     /// Where they lie.
     pub fn device(&self) -> &Device {
         &self.device
@@ -179,13 +211,7 @@ impl DeviceWeights {
         let dropout = self.dropouts.get(&id.index());
         let x = &dropout.map_or_else(|| Ok(x.clone()), |dropout| dropout.apply(x))?;
         match &self.weights[id.index()].form {
-            Form::Dense(tensor) => {
-                let matrix = match self.roundings.get(&id.index()) {
-                    Some(&format) => tensor.apply_op1(Rounding(format))?,
-                    None => tensor.clone(),
-                };
-                Matrix::of(matrix, tensor.is_variable()).product(x)
-            }
+            Form::Dense(tensor) => self.whole(id, tensor)?.product(x),
             Form::Matrices(parts) => {
                 let products = parts.iter().map(|part| part.product(x));
                 Ok(match products.collect::<Result<Vec<_>>>()?.as_slice() {
@@ -195,6 +221,20 @@ impl DeviceWeights {
             }
             Form::Host => Err(self.misplaced(id)),
         }
+    }
+
+    /// A weight that is one matrix.
+    fn whole(&self, id: WeightId, values: &Tensor) -> Result<Matrix> {
+        let seen = match (self.rounded.get(&id.index()), self.roundings.get(&id.index())) {
+            (Some(rounded), _) => Some(rounded.clone()),
+            (None, Some(&format)) => Some(Rounding(format).of(values)?),
+            (None, None) => None,
+        };
+        let values = values.clone();
+        Ok(match values.is_variable() {
+            true => Matrix::Learning(Learning { values, seen, aside: self.aside.clone() }),
+            false => Matrix::Float(seen.unwrap_or(values)),
+        })
     }
 
     /// One matrix of a stack `[count, out, in]`.

@@ -2,17 +2,32 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
+use super::aside::MatrixGradients;
 use super::format;
 use crate::gemm::Times;
 
 /// `x Wᵀ` on the processor. Candle's own has gradients for both sides whether they are wanted or not,
 /// and the matrix's is turned over afterwards: a frozen matrix would cost as much as one that learns.
 pub(super) struct Product {
-    /// Whether the matrix has a gradient.
-    pub learns: bool,
+    /// What is multiplied with in the place of the matrix, which has the gradient nevertheless: the
+    /// straight-through estimator (see [`Rounding`](super::rounding::Rounding)).
+    pub seen: Option<Tensor>,
+    /// What becomes of the matrix's gradient.
+    pub gradient: MatrixGradient,
+}
+
+/// What becomes of the gradient of a matrix.
+#[derive(Debug, Clone)]
+pub(super) enum MatrixGradient {
+    /// There is none: the matrix is frozen.
+    None,
+    /// Candle has it.
+    Given,
+    /// It is put aside.
+    Aside(MatrixGradients),
 }
 
 impl CustomOp2 for Product {
@@ -27,7 +42,12 @@ impl CustomOp2 for Product {
         matrix: &CpuStorage,
         matrix_at: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Times::storages(x, x_at, matrix, &matrix_at.transpose(0, 1)?)
+        let Some(seen) = &self.seen else {
+            return Times::storages(x, x_at, matrix, &matrix_at.transpose(0, 1)?);
+        };
+        let (seen, seen_at) = seen.storage_and_layout();
+        let Storage::Cpu(seen) = &*seen else { bail!("a product is on the processor") };
+        Times::storages(x, x_at, seen, &seen_at.transpose(0, 1)?)
     }
 
     fn bwd(
@@ -39,11 +59,17 @@ impl CustomOp2 for Product {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         // Detached: else each would keep what it was made of until all gradients are found.
-        let of_matrix = match self.learns {
-            true => Some(gradient.t()?.apply_op2_no_bwd(&x.detach(), &Times)?),
-            false => None,
+        let find = || gradient.t()?.apply_op2_no_bwd(&x.detach(), &Times);
+        let of_matrix = match &self.gradient {
+            MatrixGradient::None => None,
+            MatrixGradient::Given => Some(find()?),
+            MatrixGradient::Aside(aside) => {
+                aside.add(matrix, find()?)?;
+                None
+            }
         };
-        Ok((Some(gradient.apply_op2_no_bwd(&matrix.detach(), &Times)?), of_matrix))
+        let seen = self.seen.clone().unwrap_or_else(|| matrix.detach());
+        Ok((Some(gradient.apply_op2_no_bwd(&seen, &Times)?), of_matrix))
     }
 }
 
@@ -134,10 +160,49 @@ mod tests {
         (norm(&(a - b).unwrap()) / norm(b)).sqrt()
     }
 
+    fn product(gradient: MatrixGradient) -> Product {
+        Product { seen: None, gradient }
+    }
+
+    #[test]
+    fn a_gradient_that_is_put_aside_is_the_same_and_added_up() {
+        let (x, matrix) = (random((9, 70)), random((33, 70)));
+        let aside = MatrixGradients::default();
+        let gradients = |gradient: MatrixGradient| {
+            let y = x.apply_op2(&matrix, product(gradient)).unwrap();
+            y.sqr().unwrap().sum_all().unwrap().backward().unwrap()
+        };
+        let given = gradients(MatrixGradient::Given);
+        let put = gradients(MatrixGradient::Aside(aside.clone()));
+        assert!(put.get(&matrix).is_none());
+        assert_eq!(distance(put.get(&x).unwrap(), given.get(&x).unwrap()), 0.0);
+        let given = given.get(&matrix).unwrap();
+        assert_eq!(distance(&aside.take(&matrix).unwrap(), given), 0.0);
+        assert!(aside.take(&matrix).is_none());
+        for _ in 0..2 {
+            gradients(MatrixGradient::Aside(aside.clone()));
+        }
+        assert_eq!(distance(&aside.take(&matrix).unwrap(), &(given * 2.0).unwrap()), 0.0);
+    }
+
+    #[test]
+    fn what_is_seen_is_multiplied_and_the_matrix_learns() {
+        let (x, matrix, seen) = (random((9, 70)), random((33, 70)), random((33, 70)));
+        let op = Product { seen: Some(seen.detach()), gradient: MatrixGradient::Given };
+        let ours = x.apply_op2(&matrix, op).unwrap();
+        let theirs = x.apply_op2(&seen, product(MatrixGradient::Given)).unwrap();
+        assert_eq!(distance(&ours, &theirs), 0.0);
+        let gradients = |y: &Tensor| y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let (ours, theirs) = (gradients(&ours), gradients(&theirs));
+        assert_eq!(distance(ours.get(&x).unwrap(), theirs.get(&x).unwrap()), 0.0);
+        assert_eq!(distance(ours.get(&matrix).unwrap(), theirs.get(&seen).unwrap()), 0.0);
+        assert!(ours.get(&seen).is_none());
+    }
+
     #[test]
     fn it_is_candles_product_and_so_are_its_gradients() {
         let (x, matrix) = (random((9, 70)), random((33, 70)));
-        let ours = x.apply_op2(&matrix, Product { learns: true }).unwrap();
+        let ours = x.apply_op2(&matrix, product(MatrixGradient::Given)).unwrap();
         let theirs = x.matmul(&matrix.t().unwrap()).unwrap();
         assert!(distance(&ours, &theirs) < 1e-6);
         let gradients = |y: &Tensor| y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
@@ -150,7 +215,7 @@ mod tests {
     #[test]
     fn a_frozen_matrix_has_no_gradient() {
         let (x, frozen) = (random((9, 70)), random((33, 70)).detach());
-        let y = x.apply_op2(&frozen, Product { learns: false }).unwrap();
+        let y = x.apply_op2(&frozen, product(MatrixGradient::None)).unwrap();
         let gradients = y.sum_all().unwrap().backward().unwrap();
         assert!(gradients.get(&x).is_some() && gradients.get(&frozen).is_none());
     }

@@ -1,4 +1,5 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, bail};
+use edgeformer_backend_candle::vectors::{exp, max, sum_of, wide};
 use rayon::prelude::*;
 
 use crate::floats::floats;
@@ -44,7 +45,7 @@ impl CustomOp1 for CrossEntropy {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (logits, classes) = rows(storage, layout, self.targets.len())?;
         let loss = |(row, target): (&[f32], &Option<u32>)| {
-            let (largest, sum) = normaliser(row);
+            let (largest, sum) = wide(normaliser, row);
             target.map_or(0.0, |target| {
                 f64::from(sum.ln()) - f64::from(row[target as usize] - largest)
             })
@@ -78,21 +79,26 @@ impl CustomOp1 for Back<'_> {
         let rows = gradient.par_chunks_exact_mut(classes).zip(logits.par_chunks_exact(classes));
         rows.zip(self.targets).for_each(|((gradient, row), target)| {
             let Some(target) = target else { return };
-            let (largest, sum) = normaliser(row);
-            let scale = self.scale / sum;
-            for (gradient, logit) in gradient.iter_mut().zip(row) {
-                *gradient = scale * (logit - largest).exp();
-            }
+            wide(softmax, (row, self.scale, gradient));
             gradient[*target as usize] -= self.scale;
         });
         Ok((CpuStorage::F32(gradient), layout.shape().clone()))
     }
 }
 
+/// `scale` times the softmax of a row.
+#[inline(always)]
+fn softmax((row, scale, made): (&[f32], f32, &mut [f32])) {
+    let (largest, sum) = normaliser(row);
+    let scale = scale / sum;
+    made.iter_mut().zip(row).for_each(|(made, logit)| *made = scale * exp(logit - largest));
+}
+
 /// The largest logit, and the sum of exponentials of what the others are below it.
+#[inline(always)]
 fn normaliser(row: &[f32]) -> (f32, f32) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    (largest, row.iter().map(|logit| (logit - largest).exp()).sum())
+    let largest = max(row);
+    (largest, sum_of(row, |logit| exp(logit - largest)))
 }
 
 fn rows<'a>(storage: &'a CpuStorage, layout: &Layout, count: usize) -> Result<(&'a [f32], usize)> {

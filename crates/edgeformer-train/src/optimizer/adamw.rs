@@ -1,4 +1,5 @@
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
+use edgeformer_backend_candle::vectors::wide;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
@@ -69,6 +70,9 @@ impl AdamWOptions {
     }
 }
 
+/// Values, their gradient, and both moments.
+type Block<'a> = (Update, &'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+
 impl Update {
     /// Updates a variable in its place.
     pub fn apply(self, variable: &Var, gradient: &Tensor, moments: &mut Moments) -> Result<()> {
@@ -86,20 +90,21 @@ impl Update {
         let blocks = values.par_chunks_mut(BLOCK).zip(gradient.par_chunks(BLOCK));
         blocks.zip(moments.blocks_mut()).for_each(|((values, gradient), moments)| {
             moments.change(values.len(), |first, second| {
-                self.block(values, gradient, first, second);
+                wide(Self::block, (self, values, gradient, first, second));
             });
         });
     }
 
-    fn block(self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        let [beta1, beta2] = self.betas;
+    #[inline(always)]
+    fn block((update, values, gradient, first, second): Block<'_>) {
+        let Self { betas: [beta1, beta2], eps, kept, rate, correction, clip } = update;
         let moments = first.iter_mut().zip(second);
         for ((value, gradient), (first, second)) in values.iter_mut().zip(gradient).zip(moments) {
-            let gradient = gradient * self.clip;
+            let gradient = gradient * clip;
             *first += (1.0 - beta1) * (gradient - *first);
             *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-            let root = second.sqrt() * self.correction + self.eps;
-            *value = *value * self.kept - self.rate * *first / root;
+            let root = second.sqrt() * correction + eps;
+            *value = *value * kept - rate * *first / root;
         }
     }
 }

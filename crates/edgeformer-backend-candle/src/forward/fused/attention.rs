@@ -7,10 +7,9 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 
-use super::exp::exp;
 use super::slice::floats;
 use crate::gemm::View;
-use crate::lanes;
+use crate::vectors::{dot, exp, max, sum_of, wide};
 
 /// Queries that are attended at a time.
 const TILE: usize = 128;
@@ -151,7 +150,7 @@ impl WholeAttention {
             let position = tile.queries.start + index % rows;
             let sight = self.sight(head, position, span.rows.len());
             let first = sight.start.saturating_sub(tile.seen.start);
-            softmax(row, first..sight.end - tile.seen.start, self.scale);
+            wide(softmax, (row, first..sight.end - tile.seen.start, self.scale));
         });
         scores
     }
@@ -241,10 +240,7 @@ impl WholeAttention {
     fn of_scores(&self, mut weights: Vec<f32>, of_weights: &[f32], columns: usize) -> Vec<f32> {
         let rows = weights.par_chunks_mut(columns).zip(of_weights.par_chunks(columns));
         rows.for_each(|(made, given)| {
-            let along = lanes::dot(made, given);
-            for (made, given) in made.iter_mut().zip(given) {
-                *made *= self.scale * (given - along);
-            }
+            wide(of_softmax, (made, given, self.scale));
         });
         weights
     }
@@ -256,14 +252,24 @@ impl WholeAttention {
     }
 }
 
+/// The gradient of scores in the place of their probabilities, from that of these.
+#[inline(always)]
+fn of_softmax((weights, given, scale): (&mut [f32], &[f32], f32)) {
+    let along = dot(weights, given);
+    for (made, given) in weights.iter_mut().zip(given) {
+        *made *= scale * (given - along);
+    }
+}
+
 /// The softmax of `scale` times what is seen; the rest is zero.
-fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
+#[inline(always)]
+fn softmax((row, seen, scale): (&mut [f32], Range<usize>, f32)) {
     row[..seen.start].fill(0.0);
     row[seen.end..].fill(0.0);
     let row = &mut row[seen];
-    let largest = lanes::fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+    let largest = max(row);
     row.iter_mut().for_each(|score| *score = exp(scale * (*score - largest)));
-    let inverse = 1.0 / lanes::fold(row, 0.0, |a, b| a + b);
+    let inverse = 1.0 / sum_of(row, |score| score);
     row.iter_mut().for_each(|score| *score *= inverse);
 }
 

@@ -4,7 +4,6 @@
 //! Each is compared with its composition, forward and backward.
 
 mod attention;
-mod exp;
 mod norm;
 mod rope;
 mod silu;

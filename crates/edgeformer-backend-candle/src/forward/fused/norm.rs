@@ -3,6 +3,7 @@ use rayon::prelude::*;
 
 use super::ROWS;
 use super::slice::{floats, with_floats};
+use crate::vectors::{dot, wide};
 
 /// `x / sqrt(mean(x²) + eps) * (weight + offset)` of every row; the weight is `[width]`.
 pub(in crate::forward) struct RmsNorm {
@@ -10,27 +11,40 @@ pub(in crate::forward) struct RmsNorm {
     pub offset: f32,
 }
 
+/// Rows, the weight, the gradient of what was made of the rows, and room for theirs.
+type Given<'a> = (&'a RmsNorm, &'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+
 impl RmsNorm {
+    #[inline(always)]
     fn inverse(&self, row: &[f32]) -> f32 {
-        let squares: f32 = row.iter().map(|x| x * x).sum();
-        1.0 / (squares / row.len() as f32 + self.eps).sqrt()
+        1.0 / (dot(row, row) / row.len() as f32 + self.eps).sqrt()
+    }
+
+    /// Some rows.
+    #[inline(always)]
+    fn rows((norm, x, weight, y): (&Self, &[f32], &[f32], &mut [f32])) {
+        for (y, x) in y.chunks_exact_mut(weight.len()).zip(x.chunks_exact(weight.len())) {
+            let inverse = norm.inverse(x);
+            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                *y = x * inverse * (weight + norm.offset);
+            }
+        }
     }
 
     /// The gradient of some rows, and what they add to the weight's.
-    fn back(&self, x: &[f32], weight: &[f32], gradient: &[f32], made: &mut [f32]) -> Vec<f32> {
+    #[inline(always)]
+    fn back((norm, x, weight, gradient, made): Given<'_>) -> Vec<f32> {
         let width = weight.len();
         let mut of_weight = vec![0.0f32; width];
         let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
         for ((x, gradient), made) in rows.zip(made.chunks_exact_mut(width)) {
-            let inverse = self.inverse(x);
-            let mut along = 0.0;
-            for (i, made) in made.iter_mut().enumerate() {
-                let normed = x[i] * inverse;
-                of_weight[i] += gradient[i] * normed;
-                *made = gradient[i] * (weight[i] + self.offset);
-                along += *made * normed;
+            let inverse = norm.inverse(x);
+            let each = made.iter_mut().zip(&mut of_weight).zip(weight).zip(gradient.iter().zip(x));
+            for (((made, of_weight), weight), (gradient, x)) in each {
+                *of_weight += gradient * (x * inverse);
+                *made = gradient * (weight + norm.offset);
             }
-            along /= width as f32;
+            let along = dot(made, x) * inverse / width as f32;
             for (made, x) in made.iter_mut().zip(x) {
                 *made = inverse * (*made - x * inverse * along);
             }
@@ -55,13 +69,7 @@ impl CustomOp2 for RmsNorm {
         let chunk = ROWS * weight.len();
         let mut y = vec![0.0f32; x.len()];
         y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
-            let rows = y.chunks_exact_mut(weight.len()).zip(x.chunks_exact(weight.len()));
-            for (y, x) in rows {
-                let inverse = self.inverse(x);
-                for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                    *y = x * inverse * (weight + self.offset);
-                }
-            }
+            wide(Self::rows, (self, x, weight, y));
         });
         Ok((CpuStorage::F32(y), x_at.shape().clone()))
     }
@@ -95,7 +103,7 @@ impl RmsNorm {
         let parts: Vec<Vec<f32>> = made
             .par_chunks_mut(chunk)
             .zip(given)
-            .map(|(made, (x, gradient))| self.back(x, weight, gradient, made))
+            .map(|(made, (x, gradient))| wide(Self::back, (self, x, weight, gradient, made)))
             .collect();
         let mut of_weight = vec![0.0f32; weight.len()];
         for part in parts {

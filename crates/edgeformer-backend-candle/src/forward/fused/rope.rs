@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::ROWS;
 use super::slice::{floats, with_floats};
+use crate::vectors::wide;
 
 /// Turns the first `2 * pairs` columns of every head of `[rows, heads * size]` by angles whose
 /// cosines and sines are `[rows, 1, pairs]`. Nothing flows into the angles.
@@ -21,27 +22,45 @@ impl Turning {
         let mut made = x.to_vec();
         let angles = cos.par_chunks(ROWS * self.pairs).zip(sin.par_chunks(ROWS * self.pairs));
         made.par_chunks_mut(ROWS * width).zip(angles).for_each(|(made, (cos, sin))| {
-            let angles = cos.chunks_exact(self.pairs).zip(sin.chunks_exact(self.pairs));
-            for (row, (cos, sin)) in made.chunks_exact_mut(width).zip(angles) {
-                for head in row.chunks_exact_mut(width / self.heads) {
-                    self.turn_head(head, cos, sin, direction);
-                }
-            }
+            wide(Self::turn_rows, (self, made, [cos, sin], direction));
         });
         made
     }
 
-    fn turn_head(&self, head: &mut [f32], cos: &[f32], sin: &[f32], direction: f32) {
-        for (pair, (cos, sin)) in cos.iter().zip(sin).enumerate() {
-            let (first, second) = match self.layout {
-                RopeLayout::Halves => (pair, pair + self.pairs),
-                RopeLayout::Interleaved => (2 * pair, 2 * pair + 1),
-            };
-            let (a, b, sin) = (head[first], head[second], direction * sin);
-            head[first] = a * cos - b * sin;
-            head[second] = b * cos + a * sin;
+    #[inline(always)]
+    fn turn_rows((turning, rows, angles, direction): (&Self, &mut [f32], [&[f32]; 2], f32)) {
+        let width = rows.len() * turning.pairs / angles[0].len();
+        let [cos, sin] = angles.map(|all| all.chunks_exact(turning.pairs));
+        for (row, (cos, sin)) in rows.chunks_exact_mut(width).zip(cos.zip(sin)) {
+            for head in row.chunks_exact_mut(width / turning.heads) {
+                turning.turn_head(head, cos, sin, direction);
+            }
         }
     }
+
+    #[inline(always)]
+    fn turn_head(&self, head: &mut [f32], cos: &[f32], sin: &[f32], direction: f32) {
+        let angles = cos.iter().zip(sin.iter().map(|sin| direction * sin));
+        let head = &mut head[..2 * self.pairs];
+        match self.layout {
+            RopeLayout::Halves => {
+                let (first, second) = head.split_at_mut(self.pairs);
+                let pairs = first.iter_mut().zip(second);
+                pairs.zip(angles).for_each(|((a, b), angle)| turn_pair(a, b, angle));
+            }
+            RopeLayout::Interleaved => {
+                for (pair, angle) in head.chunks_exact_mut(2).zip(angles) {
+                    let (a, b) = pair.split_at_mut(1);
+                    turn_pair(&mut a[0], &mut b[0], angle);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn turn_pair(a: &mut f32, b: &mut f32, (cos, sin): (&f32, f32)) {
+    (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
 }
 
 impl CustomOp3 for Turning {

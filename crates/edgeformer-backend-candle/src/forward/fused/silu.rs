@@ -1,8 +1,8 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::exp::exp;
 use super::slice::{floats, with_floats};
+use crate::vectors::{exp, wide};
 
 /// Elements that one task takes.
 const CHUNK: usize = 1 << 13;
@@ -19,9 +19,7 @@ impl CustomOp1 for Silu {
         let x = floats(storage, layout)?;
         let mut y = vec![0.0f32; x.len()];
         y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = x * sigmoid(*x);
-            }
+            wide(silu, (y, x));
         });
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
@@ -33,10 +31,7 @@ impl CustomOp1 for Silu {
                 let mut made = vec![0.0f32; x.len()];
                 let given = x.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK));
                 made.par_chunks_mut(CHUNK).zip(given).for_each(|(made, (x, gradient))| {
-                    for ((made, x), gradient) in made.iter_mut().zip(x).zip(gradient) {
-                        let s = sigmoid(*x);
-                        *made = gradient * s * (1.0 + x * (1.0 - s));
-                    }
+                    wide(slope, (made, x, gradient));
                 });
                 Ok(made)
             })
@@ -45,7 +40,22 @@ impl CustomOp1 for Silu {
     }
 }
 
+#[inline(always)]
+fn silu((y, x): (&mut [f32], &[f32])) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = x * sigmoid(*x));
+}
+
+/// The gradient where the input was `x`.
+#[inline(always)]
+fn slope((made, x, gradient): (&mut [f32], &[f32], &[f32])) {
+    for ((made, x), gradient) in made.iter_mut().zip(x).zip(gradient) {
+        let s = sigmoid(*x);
+        *made = gradient * s * (1.0 + x * (1.0 - s));
+    }
+}
+
 /// Neither end of it overflows: `exp` of much is infinite, and one over that is zero.
+#[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }

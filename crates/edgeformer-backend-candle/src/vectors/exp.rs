@@ -10,7 +10,7 @@ const MOST: f32 = 88.376;
 /// e^x, within 2 units in the last place (2^n times a polynomial on ±ln 2 / 2, as in Cephes: Moshier,
 /// "Methods and programs for mathematical functions", 1989).
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub fn exp(x: f32) -> f32 {
     let within = x.clamp(LEAST, MOST);
     let shifted = within * std::f32::consts::LOG2_E + ROUNDING;
     let n = shifted - ROUNDING;
