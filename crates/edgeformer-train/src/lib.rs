@@ -22,6 +22,7 @@ pub mod finetune;
 pub mod tokenizer;
 
 mod error;
+mod evaluation;
 mod floats;
 mod gradients;
 mod memory;
@@ -34,6 +35,7 @@ mod shares;
 mod trainer;
 
 pub use error::{Error, Result};
+pub use evaluation::Evaluation;
 pub use memory::{MemoryPlan, RunShape};
 pub use objective::{Objective, Target};
 pub use optimizer::{AdamWOptions, Decay, Schedule};

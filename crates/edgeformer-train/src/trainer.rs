@@ -1,13 +1,16 @@
 //! One step of learning: forward, backward, update.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::Tensor;
-use edgeformer_backend_candle::{Checkpointed, DeviceWeights, Dropout, forward_rows};
+use candle_core::backprop::GradStore;
+use edgeformer_backend_candle::{
+    Checkpointed, DeviceWeights, Dropout, MatrixGradients, forward_rows,
+};
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Graph, Input};
 
+use crate::evaluation::Evaluation;
 use crate::gradients::Gradients;
 use crate::objective::{Objective, Target, loss};
 use crate::optimizer::{AdamWOptions, Moments, Schedule};
@@ -106,15 +109,13 @@ impl Dropouts {
         Self { ids, rate, seed }
     }
 
-    /// Weights whose products leave out what they do in a share of a step.
-    fn of<'a>(&self, weights: &'a DeviceWeights, step: u64, share: u64) -> Cow<'a, DeviceWeights> {
-        let mut weights = Cow::Borrowed(weights);
+    /// Lets products with weights leave out what they do in a share of a step.
+    fn set(&self, weights: &mut DeviceWeights, step: u64, share: u64) {
         for &id in &self.ids {
             let purpose = [DROPOUT, step, share, id.index() as u64];
             let seed = Random::of(self.seed, &purpose).draw();
-            weights.to_mut().set_dropout(id, Dropout { rate: self.rate, seed });
+            weights.set_dropout(id, Dropout { rate: self.rate, seed });
         }
-        weights
     }
 }
 
@@ -232,7 +233,9 @@ impl Trainer {
         }
         let mut gradients = Gradients::default();
         let mut total = 0.0;
-        let find = |share: usize| self.differentiate(&batch.shares[share], share, targets);
+        let weights = self.weights.rounded()?;
+        let find =
+            |share: usize| self.differentiate(&weights, &batch.shares[share], share, targets);
         let add = |(loss, found)| {
             total += loss;
             gradients.join(found)
@@ -247,23 +250,27 @@ impl Trainer {
         Ok(StepReport { step: self.steps, loss, gradient_norm, learning_rate, tokens })
     }
 
-    /// The sum of losses over all targets of examples, and how many these are.
+    /// What the model makes of examples, whose losses are summed over all targets.
     ///
     /// # Errors
     /// If an example does not fit the graph.
-    pub fn evaluate(&self, examples: &Shares<'_>) -> Result<(f64, usize)> {
-        let mut total = 0.0;
+    pub fn evaluate(&self, examples: &Shares<'_>) -> Result<Evaluation> {
+        let mut all = Evaluation::default();
+        let weights = self.weights.rounded()?;
         let find = |share: usize| {
-            let Some(asked) = Asked::of(&examples.shares[share]) else { return Ok(0.0) };
-            let output = self.output(&self.graph, &self.weights, &asked)?.detach();
-            Ok(self.loss(&output, &asked)?.to_scalar::<f64>()?)
+            let Some(asked) = Asked::of(&examples.shares[share]) else {
+                return Ok(Evaluation::default());
+            };
+            let output = self.output(&self.graph, &weights, &asked)?.detach();
+            let loss = self.loss(&output, &asked)?.to_scalar::<f64>()?;
+            Ok(Evaluation::of(loss, &output, &asked.targets)?)
         };
-        let add = |loss| {
-            total += loss;
+        let add = |found| {
+            all = all.and(found);
             Ok(())
         };
         side_by_side(self.workers(examples), examples.shares.len(), find, add)?;
-        Ok((total, examples.examples().map(|example| example.target.count()).sum()))
+        Ok(all)
     }
 
     /// Shares that are worked on at the same time: a device of its own takes one after the other.
@@ -275,29 +282,38 @@ impl Trainer {
     }
 
     /// The sum of the losses of a share, and the gradients of the share's part in the mean over so
-    /// many targets.
+    /// many targets. Products see `weights`, as they stand before the step.
     fn differentiate(
         &self,
+        weights: &DeviceWeights,
         examples: &[&Example],
         share: usize,
         targets: usize,
     ) -> Result<(f64, Gradients)> {
         let mut gradients = Gradients::default();
         let Some(asked) = Asked::of(examples) else { return Ok((0.0, gradients)) };
-        let weights = &self.dropouts.of(&self.weights, self.steps, share as u64);
+        let (mut weights, aside) = (weights.clone(), MatrixGradients::default());
+        self.dropouts.set(&mut weights, self.steps, share as u64);
+        weights.put_aside(aside.clone());
         let part = 1.0 / targets as f64;
-        if !self.options.checkpointing {
-            let sum = self.loss(&self.output(&self.graph, weights, &asked)?, &asked)?;
-            let value = sum.to_scalar::<f64>()?;
-            gradients.take(&self.parameters, &mut (sum * part)?.backward()?)?;
-            return Ok((value, gradients));
-        }
-        let Asked { inputs, rows, .. } = &asked;
-        let context = self.options.context;
-        let kept = Checkpointed::forward(&self.graph, weights, inputs, rows, context)?;
-        let sum = self.loss(kept.output(), &asked)?;
-        let value = sum.to_scalar::<f64>()?;
-        kept.backward((sum * part)?, &mut |found| gradients.take(&self.parameters, found))?;
+        let mut take = |found: &mut GradStore| gradients.take(&self.parameters, found);
+        let value = match self.options.checkpointing {
+            false => {
+                let sum = self.loss(&self.output(&self.graph, &weights, &asked)?, &asked)?;
+                take(&mut (&sum * part)?.backward()?)?;
+                sum.to_scalar::<f64>()?
+            }
+            true => {
+                let Asked { inputs, rows, .. } = &asked;
+                let context = self.options.context;
+                let kept = Checkpointed::forward(&self.graph, &weights, inputs, rows, context)?;
+                let sum = self.loss(kept.output(), &asked)?;
+                let value = sum.to_scalar::<f64>()?;
+                kept.backward((sum * part)?, &mut take)?;
+                value
+            }
+        };
+        gradients.take_aside(&self.parameters, &aside)?;
         Ok((value, gradients))
     }
 

@@ -43,6 +43,8 @@ fn arrays_are_learned() {
     let Some(done) = learn(&data, &folder.path().join("run")) else { return };
     let done = done.unwrap();
     assert!(done.last_loss < done.first_loss.map(|loss| 0.5 * loss), "{done:?}");
+    // One record validates.
+    assert!(done.best_accuracy.is_some_and(|share| share == 0.0 || share == 1.0), "{done:?}");
 }
 
 #[test]

@@ -126,10 +126,7 @@ fn a_model_learns_and_the_best_weights_are_left() {
     let mut model = trainer(0.02, false);
     let validation = counting(7..10);
     let all: Vec<&Example> = validation.iter().collect();
-    let loss = |model: &Trainer| {
-        let (sum, count) = model.evaluate(&Shares::of(all.clone(), 10)).unwrap();
-        sum / count as f64
-    };
+    let loss = |model: &Trainer| model.evaluate(&Shares::of(all.clone(), 10)).unwrap().mean_loss();
     let before = loss(&model);
     let outcome = run(&mut model, &options(), None, None).unwrap();
     let (_, best) = outcome.best.unwrap();
@@ -149,8 +146,8 @@ fn a_run_that_gets_worse_ends_early_with_the_best_of_it() {
     let (step, best) = outcome.best.unwrap();
     assert!(step < outcome.steps && outcome.steps < STEPS);
     let validation = counting(7..10);
-    let (sum, count) = model.evaluate(&Shares::of(validation.iter().collect(), 10)).unwrap();
-    assert!(is_close(sum / count as f64, best));
+    let found = model.evaluate(&Shares::of(validation.iter().collect(), 10)).unwrap();
+    assert!(is_close(found.mean_loss(), best));
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub(super) fn card(request: &Request, done: &Finetuned, data_sha256: &str) -> St
             None => "not measured".into(),
         },
     );
+    if let Some(accuracy) = done.best_accuracy {
+        row("best validation accuracy", format!("{:.1} %", 100.0 * accuracy));
+    }
     row("ended", done.stopped.into());
     row("time", format!("{:.1} s, {:.0} tokens/s", done.seconds, done.tokens_per_second));
     let memory = &done.memory;

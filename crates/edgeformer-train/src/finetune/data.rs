@@ -9,7 +9,7 @@ use super::examples::{Encoded, Encoding, encode, windows};
 use super::labelled::{Judge, ReadImage};
 use super::request::Request;
 use crate::data::{Entry, Pool, Record, Strictness};
-use crate::run::mean_loss;
+use crate::run::evaluation;
 use crate::trainer::{Example, Trainer};
 use crate::{Error, Result};
 use edgeformer_core::random::Random;
@@ -60,7 +60,7 @@ impl Data {
     pub fn first_loss(&self, trainer: &Trainer, part_tokens: usize) -> Result<Option<f64>> {
         match self.validation.is_empty() {
             true => Ok(None),
-            false => mean_loss(trainer, &self.validation, part_tokens).map(Some),
+            false => Ok(Some(evaluation(trainer, &self.validation, part_tokens)?.mean_loss())),
         }
     }
 }

@@ -59,6 +59,9 @@ pub struct Finetuned {
     pub first_validation: Option<f64>,
     /// The step and loss of the best evaluation: its weights are the result's.
     pub best: Option<(u64, f64)>,
+    /// The share of classes that it told, where records have classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_accuracy: Option<f64>,
     /// Why the run ended.
     pub stopped: &'static str,
     /// Seconds of this process.
@@ -140,6 +143,7 @@ pub fn finetune(
         last_loss: losses().next_back(),
         first_validation,
         best: outcome.best,
+        best_accuracy: outcome.best_accuracy,
         stopped: if outcome.stopped == Stopped::Early { "early" } else { "all steps taken" },
         seconds: start.elapsed().as_secs_f64(),
         tokens: record.tokens,
@@ -237,9 +241,11 @@ fn line(event: Event<'_>) -> Option<Line> {
             tokens_per_second: Some(report.tokens as f64 / seconds.max(1e-9)),
             ..Line::of(report.step)
         }),
-        Event::Evaluated { step, loss, .. } => {
-            Some(Line { validation_loss: Some(loss), ..Line::of(step) })
-        }
+        Event::Evaluated { step, loss, accuracy, .. } => Some(Line {
+            validation_loss: Some(loss),
+            validation_accuracy: accuracy,
+            ..Line::of(step)
+        }),
         Event::Saved { .. } | Event::Resumed { .. } => None,
     }
 }

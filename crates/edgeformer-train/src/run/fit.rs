@@ -5,6 +5,7 @@ use super::average::{Average, set_values, values};
 use super::batches::Order;
 use super::state::{self, Progress};
 use super::store::Store;
+use crate::evaluation::Evaluation;
 use crate::shares::Shares;
 use crate::trainer::{Example, StepReport, Trainer};
 use crate::{Error, Result};
@@ -50,7 +51,9 @@ pub enum Event<'a> {
         step: u64,
         /// The mean loss of a target.
         loss: f64,
-        /// Whether none was lower before.
+        /// The share of classes that the model tells, where examples have classes.
+        accuracy: Option<f64>,
+        /// Whether no loss was lower before.
         best: bool,
     },
     /// A checkpoint was written.
@@ -85,6 +88,8 @@ pub struct Outcome {
     pub steps: u64,
     /// The evaluation with the lowest loss: its step and loss. The weights are those of this step.
     pub best: Option<(u64, f64)>,
+    /// The share of classes that it told, where examples have classes.
+    pub best_accuracy: Option<f64>,
 }
 
 /// Lets a model learn. In the end its weights are those of the best evaluation, or the last where
@@ -119,7 +124,8 @@ pub fn fit(
     if stopped != Stopped::Asked {
         run.leave_the_best()?;
     }
-    Ok(Outcome { stopped, steps: run.progress.step, best: run.progress.best })
+    let Progress { step, best, best_accuracy, .. } = run.progress;
+    Ok(Outcome { stopped, steps: step, best, best_accuracy })
 }
 
 struct Run<'a> {
@@ -197,21 +203,23 @@ impl Run<'_> {
         if self.validation.is_empty() {
             return Ok(());
         }
-        let loss = self.with_kept_weights(|run| {
-            mean_loss(run.trainer, run.validation, run.options.part_tokens)
+        let found = self.with_kept_weights(|run| {
+            evaluation(run.trainer, run.validation, run.options.part_tokens)
         })?;
+        let (loss, accuracy) = (found.mean_loss(), found.accuracy());
         let step = self.progress.step;
         // Not a number is never the best.
         let best = self.progress.best.is_none_or(|(_, lowest)| loss < lowest) && !loss.is_nan();
         self.progress.stale = if best { 0 } else { self.progress.stale + 1 };
         if best {
             self.progress.best = Some((step, loss));
+            self.progress.best_accuracy = accuracy;
             match self.store {
                 Some(_) => self.save()?,
                 None => self.best_weights = Some(self.kept_values()?),
             }
         }
-        let _ = (self.watch)(Event::Evaluated { step, loss, best });
+        let _ = (self.watch)(Event::Evaluated { step, loss, accuracy, best });
         Ok(())
     }
 
@@ -224,7 +232,7 @@ impl Run<'_> {
     }
 
     /// Looks at the model with the weights that would be kept now.
-    fn with_kept_weights(&self, look: impl FnOnce(&Self) -> Result<f64>) -> Result<f64> {
+    fn with_kept_weights<T>(&self, look: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let Some(average) = &self.average else { return look(self) };
         let learning = values(self.trainer.parameters())?;
         set_values(self.trainer.parameters(), &average.means)?;
@@ -264,18 +272,16 @@ impl Run<'_> {
     }
 }
 
-/// The mean loss of a target of examples, of which so many tokens go through the model at a
-/// time.
+/// What a model makes of examples, of which so many tokens go through it at a time.
 ///
 /// # Errors
 /// If an example does not fit the graph.
-pub(crate) fn mean_loss(
+pub(crate) fn evaluation(
     trainer: &Trainer,
     examples: &[Example],
     part_tokens: usize,
-) -> Result<f64> {
-    let (sum, count) = trainer.evaluate(&Shares::of(examples.iter().collect(), part_tokens))?;
-    Ok(sum / count.max(1) as f64)
+) -> Result<Evaluation> {
+    trainer.evaluate(&Shares::of(examples.iter().collect(), part_tokens))
 }
 
 fn is_due(every: Option<u64>, step: u64) -> bool {

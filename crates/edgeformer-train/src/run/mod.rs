@@ -10,6 +10,6 @@ mod state;
 mod store;
 
 pub use batches::Order;
-pub(crate) use fit::mean_loss;
+pub(crate) use fit::evaluation;
 pub use fit::{Event, Outcome, RunOptions, Stopped, fit};
 pub use store::{Saved, Store};

@@ -22,6 +22,9 @@ pub(crate) struct Progress {
     pub identity: String,
     /// The evaluation with the lowest loss: its step and loss.
     pub best: Option<(u64, f64)>,
+    /// The share of classes that it told.
+    #[serde(default)]
+    pub best_accuracy: Option<f64>,
     /// Evaluations since.
     pub stale: u64,
 }

@@ -166,20 +166,28 @@ fn told_of(event: Event<'_>) -> Option<String> {
             report.loss,
             report.tokens as f64 / seconds.max(1e-9)
         )),
-        Event::Evaluated { step, loss, best } => {
+        Event::Evaluated { step, loss, accuracy, best } => {
+            let accuracy = told_accuracy(accuracy);
             let best = if best { ", the best so far" } else { "" };
-            Some(format!("step {step}: validation loss {loss:.4}{best}"))
+            Some(format!("step {step}: validation loss {loss:.4}{accuracy}{best}"))
         }
         Event::Saved { .. } => None,
         Event::Resumed { step } => Some(format!("going on from step {step}")),
     }
 }
 
+/// The share of classes that was told, behind a loss.
+fn told_accuracy(accuracy: Option<f64>) -> String {
+    accuracy.map_or_else(String::new, |share| format!(" ({:.1} % right)", 100.0 * share))
+}
+
 fn told(done: &Finetuned) -> String {
     let share = 100.0 * done.trainable as f64 / done.weights as f64;
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     let best = match done.best {
-        Some((step, loss)) => format!("{loss:.4} at step {step}"),
+        Some((step, loss)) => {
+            format!("{loss:.4}{} at step {step}", told_accuracy(done.best_accuracy))
+        }
         None => "-".into(),
     };
     format!(
