@@ -11,6 +11,8 @@ pub struct SmallLlama {
     pub layers: usize,
     pub heads: usize,
     pub kv_heads: usize,
+    /// The deviation of its weights before it has learned anything.
+    pub initializer_range: f64,
 }
 
 impl SmallLlama {
@@ -28,6 +30,7 @@ impl SmallLlama {
             "max_position_embeddings": 512,
             "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0,
+            "initializer_range": self.initializer_range,
             "tie_word_embeddings": true,
             "hidden_act": "silu",
             "bos_token_id": 0,

@@ -78,7 +78,7 @@ impl Task {
                 max_similarity: "0.9",
                 train: &[
                     "--epochs",
-                    "1",
+                    "3",
                     "--batch-size",
                     "8",
                     "--ctx-size",
@@ -131,6 +131,7 @@ impl Task {
                 layers: 7,
                 heads: 4,
                 kv_heads: 2,
+                initializer_range: 0.02,
             },
             Self::Arithmetic => SmallLlama {
                 vocabulary: 512,
@@ -139,6 +140,7 @@ impl Task {
                 layers: 4,
                 heads: 4,
                 kv_heads: 2,
+                initializer_range: 0.02,
             },
         }
     }
