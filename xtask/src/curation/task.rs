@@ -67,14 +67,14 @@ impl Task {
         match self {
             Self::Gsm8k => Setting {
                 clean: 800,
-                // A model this small hardly looks at the question: it cannot tell exchanged answers.
-                spoiled: Spoiled { duplicates: 400, exchanged: 400, off_topic: 400 },
+                // A model this small hardly looks at the question: exchanged answers teach it as much.
+                spoiled: Spoiled { duplicates: 200, exchanged: 200, off_topic: 800 },
                 held_out: 150,
                 passage: 800,
                 epochs: 1.5,
                 clean_epochs: 2.5,
-                finetune: &["--batch-size", "8", "--learning-rate", "5e-4", "--truncate"],
-                difficulty: &["--loss-band", "0..0.75"],
+                finetune: &["--batch-size", "8", "--learning-rate", "2e-4", "--truncate"],
+                difficulty: &["--loss-band", "0..0.5"],
                 max_similarity: "0.9",
                 train: &[
                     "--epochs",
