@@ -1,37 +1,22 @@
 //! What is refused, and in which words: one line each, that says what to do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use edgeformer_backend_onnx::{ExecutionProvider, OnnxBackend, OnnxOptions};
-use edgeformer_conformance::random_model;
-use edgeformer_core::graph::{GraphBuilder, GraphInput, OutputKind};
+use edgeformer_backend_onnx::OnnxBackend;
 use edgeformer_core::{
-    Backend, CacheFormat, CompileOptions, Format, Model, SessionOptions, Visibility, Window,
+    Backend, CacheFormat, CompileOptions, Format, SessionOptions, Visibility, Window,
 };
 
-fn with_library(path: &Path) -> OnnxBackend {
-    OnnxBackend::new(OnnxOptions { library: Some(path.into()), ..OnnxOptions::default() })
-}
+use support::{model, model_in, with_library};
 
 fn refused(backend: &OnnxBackend, path: &Path) -> String {
     let error = backend.devices().unwrap_err().to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
     error.replace(&path.canonicalize().unwrap_or(path.into()).display().to_string(), "[path]")
-}
-
-fn model() -> Arc<Model> {
-    model_in(Format::F32)
-}
-
-fn model_in(format: Format) -> Arc<Model> {
-    let input = GraphInput::Tokens { vocabulary: 16, context: 32 };
-    let mut b = GraphBuilder::new("small", input);
-    let x = b.embed("token_embd.weight", 8, 1.0).unwrap();
-    let x = b.linear(x, "output", 16, false).unwrap();
-    let graph = b.finish(OutputKind::Logits, x).unwrap();
-    Arc::new(random_model(graph, 1, |_| format).unwrap())
 }
 
 /// Some shared library that this test itself has loaded.
@@ -69,42 +54,6 @@ fn a_library_that_was_cut() {
 fn another_library() {
     let Some(path) = any_library() else { return };
     insta::assert_snapshot!(refused(&with_library(&path), &path), @r#"backend "onnx": [path] is a library, but not ONNX Runtime: it has no symbol OrtGetApiBase"#);
-}
-
-#[test]
-fn what_the_library_lacks() {
-    let found = OnnxBackend::new(OnnxOptions::default());
-    let devices = match found.devices() {
-        Ok(devices) => devices,
-        Err(error) => {
-            println!("skipped: {error}");
-            return;
-        }
-    };
-    let (_, path) = devices[0].facts.iter().find(|(name, _)| name == "library").unwrap();
-    let shown = |error: String| error.replace(path.as_str(), "[path]");
-    let known: Vec<_> = devices.iter().map(|device| device.id.as_str()).collect();
-    assert!(known.contains(&"cpu"), "{known:?}");
-    let lacking = ["cuda", "qnn"].into_iter().find(|name| !known.contains(name)).unwrap();
-    let expected = format!(
-        "backend \"onnx\": [path] has no execution provider {lacking:?}; it has {}",
-        known.join(", ")
-    );
-    let options = CompileOptions { device: lacking.into(), ..CompileOptions::default() };
-    let error = found.compile(model(), &options).map(|_| ()).unwrap_err();
-    assert_eq!(shown(error.to_string()), expected);
-    // Nor does a backend of that provider alone have devices.
-    let provider = Some(ExecutionProvider { name: lacking.into(), options: vec![] });
-    let only = OnnxBackend::new(OnnxOptions { provider, ..OnnxOptions::default() });
-    assert_eq!(shown(only.devices().unwrap_err().to_string()), expected);
-
-    // The same bytes elsewhere are another library.
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("libonnxruntime.so");
-    std::fs::copy(path, &copy).unwrap();
-    let error = with_library(&copy).devices().unwrap_err().to_string();
-    let error = shown(error.replace(&copy.canonicalize().unwrap().display().to_string(), "[copy]"));
-    insta::assert_snapshot!(error, @r#"backend "onnx": [copy] is asked for, this process has loaded [path] already: it can have one library"#);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Device;
-use edgeformer_backend_candle::DeviceWeights;
+use edgeformer_backend_candle::{DeviceWeights, Dropout};
 use edgeformer_core::graph::GraphInput;
 use edgeformer_core::{Adapter, Format, LowRank, Model, Op, Tensor, Weight};
 use edgeformer_models::{OpenOptions, open_with};
@@ -54,6 +54,8 @@ struct Case {
     tokens: usize,
     checkpointing: bool,
     eight_bit: bool,
+    /// Whether matrices are rounded to a format while they learn, and inputs of products left out.
+    disturbed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,6 +89,7 @@ fn the_plan_is_what_is_taken() {
         tokens: 128,
         checkpointing: false,
         eight_bit: false,
+        disturbed: false,
     };
     let adapter = |format| Case { learning: How::Adapter(format), ..case };
     let cases = [
@@ -96,6 +99,8 @@ fn the_plan_is_what_is_taken() {
         Case { sequences: [4, 1], checkpointing: true, ..case },
         Case { eight_bit: true, ..case },
         Case { tokens: 400, ..case },
+        Case { disturbed: true, ..case },
+        Case { disturbed: true, sequences: [4, 1], ..case },
         Case { model: UNTIED, ..case },
         Case { model: UNTIED, checkpointing: true, ..case },
         Case { model: QWEN, ..case },
@@ -148,12 +153,15 @@ fn plan_and_run(case: &Case, side_by_side: usize) -> (MemoryPlan, usize) {
     let names: Vec<&str> = parameters.iter().map(|one| one.name.as_str()).collect();
     let learns: Vec<bool> =
         model.graph.weights.iter().map(|info| names.contains(&info.name.as_str())).collect();
-    let none = vec![false; learns.len()];
+    let disturbed = match case.disturbed {
+        true => disturb(&model, &mut weights),
+        false => vec![false; learns.len()],
+    };
     let [sequences, part] = case.sequences;
     let shape = RunShape {
         learns: &learns,
-        drops: &none,
-        rounds: &none,
+        drops: &disturbed,
+        rounds: &disturbed,
         tokens: part * case.tokens,
         sequences: part,
         longest: case.tokens,
@@ -200,6 +208,18 @@ fn model(case: &Case, folder: &Path) -> Model {
         How::Adapter(format) => adapted(&file.model, format),
         _ => (*file.model).clone(),
     }
+}
+
+/// Rounds all linear layers, and leaves some of their inputs out; which these are.
+fn disturb(model: &Model, weights: &mut DeviceWeights) -> Vec<bool> {
+    let mut disturbed = vec![false; model.graph.weights.len()];
+    for node in &model.graph.nodes {
+        let Op::Linear { weight, .. } = node.op else { continue };
+        weights.set_dropout(weight, Dropout { rate: 0.1, seed: 3 });
+        assert!(weights.set_rounding(weight, Format::Q4_0));
+        disturbed[weight.index()] = true;
+    }
+    disturbed
 }
 
 /// With adapters of rank 8 beside all linear layers of the blocks, which have this format.

@@ -38,10 +38,13 @@ pub(crate) fn values(parameters: &[Parameter]) -> Result<Vec<Vec<f32>>> {
 
 /// Gives all parameters values.
 pub(crate) fn set_values(parameters: &[Parameter], values: &[Vec<f32>]) -> Result<()> {
-    for (parameter, values) in parameters.iter().zip(values) {
-        let variable = &parameter.variable;
-        let tensor = Tensor::from_slice(values, variable.shape(), variable.device())?;
-        variable.set(&tensor)?;
-    }
-    Ok(())
+    let mut pairs = parameters.iter().zip(values);
+    pairs.try_for_each(|(parameter, values)| set_value(parameter, values))
+}
+
+/// Gives a parameter values.
+pub(crate) fn set_value(parameter: &Parameter, values: &[f32]) -> Result<()> {
+    let variable = &parameter.variable;
+    let tensor = Tensor::from_slice(values, variable.shape(), variable.device())?;
+    Ok(variable.set(&tensor)?)
 }

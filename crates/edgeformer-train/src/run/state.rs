@@ -1,14 +1,14 @@
 //! What a run needs to go on as if it had never stopped.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize_to_file};
+use edgeformer_models::safetensors::Safetensors;
+use safetensors::tensor::{Dtype, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
-use super::average::{Average, set_values};
+use super::average::{Average, set_value};
 use crate::optimizer::{Coded, Moments};
 use crate::trainer::Trainer;
 use crate::{Error, Parameter, Result};
@@ -31,6 +31,9 @@ pub(crate) struct Progress {
 
 const PROGRESS: &str = "state.json";
 const TENSORS: &str = "state.safetensors";
+
+/// What helps where a checkpoint is damaged.
+const REMOVE: &str = "remove this checkpoint to go on from an earlier one";
 
 /// One tensor of a checkpoint. Its bytes are made when they are written: all of them together would
 /// take as much memory again as the run.
@@ -127,25 +130,27 @@ pub(crate) fn progress(folder: &Path) -> Result<Progress> {
     serde_json::from_str(&text).map_err(|error| damaged(&path, error))
 }
 
-/// Gives a trainer what was written; the average too, if one was kept.
+/// Gives a trainer what was written; the average too, if one was kept. One tensor follows the other:
+/// all of them together would take as much memory again as the run.
+///
+/// # Errors
+/// If the file is damaged or lacks something: then the trainer has a part of it.
 pub(crate) fn read(
     folder: &Path,
     trainer: &mut Trainer,
-    average: Option<&mut Average>,
+    mut average: Option<&mut Average>,
 ) -> Result<Progress> {
     let progress = progress(folder)?;
-    let path = folder.join(TENSORS);
-    let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
-    let read = Reader::new(&path, &bytes)?;
-    let weights = read.all("weight", trainer)?;
-    let known = trainer.parameters().iter().zip(&trainer.moments);
-    let moments = known.map(|(one, old)| read.moments(&one.name, one.variable.elem_count(), old));
-    let moments = moments.collect::<Result<_>>()?;
-    if let Some(average) = average {
-        average.means = read.all("average", trainer)?;
+    let read = Reader::open(folder)?;
+    for index in 0..trainer.moments.len() {
+        let parameter = &trainer.parameters()[index];
+        let (name, length) = (&parameter.name, parameter.variable.elem_count());
+        set_value(parameter, &read.floats("weight", name, length)?)?;
+        if let Some(average) = &mut average {
+            average.means[index] = read.floats("average", name, length)?;
+        }
+        trainer.moments[index] = read.moments(name, length, &trainer.moments[index])?;
     }
-    set_values(trainer.parameters(), &weights)?;
-    trainer.moments = moments;
     trainer.steps = progress.step;
     Ok(progress)
 }
@@ -156,50 +161,49 @@ pub(crate) fn read_weights(
     trainer: &Trainer,
     averaged: bool,
 ) -> Result<Vec<Vec<f32>>> {
-    let path = folder.join(TENSORS);
-    let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
+    let read = Reader::open(folder)?;
     let kind = if averaged { "average" } else { "weight" };
-    Reader::new(&path, &bytes)?.all(kind, trainer)
+    let one = |one: &Parameter| read.floats(kind, &one.name, one.variable.elem_count());
+    trainer.parameters().iter().map(one).collect()
 }
 
-struct Reader<'a> {
-    path: &'a Path,
-    file: HashMap<String, TensorView<'a>>,
+/// The tensors of a checkpoint, of which only what is asked for is read.
+struct Reader {
+    path: PathBuf,
+    file: Safetensors,
 }
 
-impl<'a> Reader<'a> {
-    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(path, error))?;
-        Ok(Self { path, file: file.tensors().into_iter().collect() })
-    }
-
-    /// What was kept of every parameter, in their order.
-    fn all(&self, kind: &str, trainer: &Trainer) -> Result<Vec<Vec<f32>>> {
-        let one = |one: &crate::Parameter| self.floats(kind, &one.name, one.variable.elem_count());
-        trainer.parameters().iter().map(one).collect()
-    }
-
-    fn bytes(&self, kind: &str, name: &str, dtype: Dtype, length: usize) -> Result<&[u8]> {
-        let name = format!("{kind}/{name}");
-        let found = self.file.get(&name).filter(|view| {
-            view.dtype() == dtype && view.shape().iter().product::<usize>() == length
-        });
-        found.map(TensorView::data).ok_or_else(|| {
-            let problem = format!("has no tensor {name:?} of {length} elements of {dtype:?}");
-            Error::file(self.path, problem)
-        })
+impl Reader {
+    fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(TENSORS);
+        // The error names the file.
+        let file = Safetensors::open(&path)
+            .map_err(|error| Error::Request(format!("{error}: {REMOVE}")))?;
+        Ok(Self { path, file })
     }
 
     fn floats(&self, kind: &str, name: &str, length: usize) -> Result<Vec<f32>> {
-        let bytes = self.bytes(kind, name, Dtype::F32, length)?;
-        let float = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-        Ok(bytes.chunks_exact(4).map(float).collect())
+        let name = format!("{kind}/{name}");
+        let found = self.file.tensor(&name).map(|tensor| tensor.to_f32());
+        found.filter(|values| values.len() == length).ok_or_else(|| self.missing(&name, length))
+    }
+
+    fn bytes(&self, kind: &str, name: &str, length: usize) -> Result<Vec<u8>> {
+        let name = format!("{kind}/{name}");
+        let missing = || self.missing(&name, length);
+        let found = self.file.integers(&name)?.filter(|codes| codes.len() == length);
+        let codes = found.ok_or_else(missing)?;
+        codes.iter().map(|code| u8::try_from(code).map_err(|_| missing())).collect()
+    }
+
+    fn missing(&self, name: &str, length: usize) -> Error {
+        damaged(&self.path, format!("has no tensor {name:?} of {length} elements"))
     }
 
     fn coded(&self, kind: &str, name: &str, like: &Coded) -> Result<Coded> {
-        let codes = self.bytes(&format!("{kind}.codes"), name, Dtype::U8, like.codes.len())?;
+        let codes = self.bytes(&format!("{kind}.codes"), name, like.codes.len())?;
         let scales = self.floats(&format!("{kind}.scales"), name, like.scales.len())?;
-        Ok(Coded { codes: codes.to_vec(), scales })
+        Ok(Coded { codes, scales })
     }
 
     fn moments(&self, name: &str, length: usize, like: &Moments) -> Result<Moments> {
@@ -217,5 +221,5 @@ impl<'a> Reader<'a> {
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::file(path, format!("{error}: remove this checkpoint to go on from an earlier one"))
+    Error::file(path, format!("{error}: {REMOVE}"))
 }
