@@ -70,8 +70,13 @@ impl AdamWOptions {
     }
 }
 
-/// Values, their gradient, and both moments.
-type Block<'a> = (Update, &'a mut [f32], &'a [f32], &'a mut [f32], &'a mut [f32]);
+/// Values that are updated together.
+struct Block<'a> {
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    /// The means of gradients, and of their squares.
+    moments: [&'a mut [f32]; 2],
+}
 
 impl Update {
     /// Updates a variable in its place.
@@ -90,14 +95,15 @@ impl Update {
         let blocks = values.par_chunks_mut(BLOCK).zip(gradient.par_chunks(BLOCK));
         blocks.zip(moments.blocks_mut()).for_each(|((values, gradient), moments)| {
             moments.change(values.len(), |first, second| {
-                wide(Self::block, (self, values, gradient, first, second));
+                wide(Self::block, (self, Block { values, gradient, moments: [first, second] }));
             });
         });
     }
 
     #[inline(always)]
-    fn block((update, values, gradient, first, second): Block<'_>) {
+    fn block((update, block): (Self, Block<'_>)) {
         let Self { betas: [beta1, beta2], eps, kept, rate, correction, clip } = update;
+        let Block { values, gradient, moments: [first, second] } = block;
         let moments = first.iter_mut().zip(second);
         for ((value, gradient), (first, second)) in values.iter_mut().zip(gradient).zip(moments) {
             let gradient = gradient * clip;

@@ -11,8 +11,15 @@ pub(in crate::forward) struct RmsNorm {
     pub offset: f32,
 }
 
-/// Rows, the weight, the gradient of what was made of the rows, and room for theirs.
-type Given<'a> = (&'a RmsNorm, &'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
+/// What the gradient of some rows follows from, and room for it.
+struct Backward<'a> {
+    norm: &'a RmsNorm,
+    x: &'a [f32],
+    weight: &'a [f32],
+    /// That of what was made of the rows.
+    gradient: &'a [f32],
+    made: &'a mut [f32],
+}
 
 impl RmsNorm {
     #[inline(always)]
@@ -33,7 +40,7 @@ impl RmsNorm {
 
     /// The gradient of some rows, and what they add to the weight's.
     #[inline(always)]
-    fn back((norm, x, weight, gradient, made): Given<'_>) -> Vec<f32> {
+    fn back(Backward { norm, x, weight, gradient, made }: Backward<'_>) -> Vec<f32> {
         let width = weight.len();
         let mut of_weight = vec![0.0f32; width];
         let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
@@ -103,7 +110,9 @@ impl RmsNorm {
         let parts: Vec<Vec<f32>> = made
             .par_chunks_mut(chunk)
             .zip(given)
-            .map(|(made, (x, gradient))| wide(Self::back, (self, x, weight, gradient, made)))
+            .map(|(made, (x, gradient))| {
+                wide(Self::back, Backward { norm: self, x, weight, gradient, made })
+            })
             .collect();
         let mut of_weight = vec![0.0f32; weight.len()];
         for part in parts {
