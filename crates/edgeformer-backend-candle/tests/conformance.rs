@@ -44,6 +44,7 @@ macro_rules! groups {
 
 groups! {
     ops: "ops/",
+    adapters: "adapters/",
     cache: "cache/",
     visibility: "visibility/",
     steps: "steps/",

@@ -1,5 +1,6 @@
 //! The cases.
 
+mod adapters;
 mod bits;
 mod cache;
 mod errors;
@@ -13,6 +14,7 @@ use crate::suite::Case;
 /// Every case there is.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = ops::cases();
+    cases.extend(adapters::cases());
     cases.extend(cache::cases());
     cases.extend(visibility::cases());
     cases.extend(errors::cases());

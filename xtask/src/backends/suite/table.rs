@@ -20,8 +20,12 @@ pub enum Outcome {
 }
 
 /// Groups of cases, by what their names begin with, and what they are about.
-const GROUPS: [(&str, &str); 10] = [
+const GROUPS: [(&str, &str); 11] = [
     ("ops", "one op on a small graph, beside the plain definition in f64, ragged batches included"),
+    (
+        "adapters",
+        "low-rank adapters beside weights, compared with weights that they are merged into",
+    ),
     ("cache", "forks, truncation, saved sequences, long texts, accounting"),
     ("visibility", "windows, sinks, chosen pages, eviction"),
     ("steps", "steps that are refused, rows that are wanted"),

@@ -20,7 +20,7 @@ use crate::reference;
 use crate::suite::{Case, Group};
 
 /// What f32 arithmetic in any order may cost.
-const FLOAT: f64 = 1e-4;
+pub(super) const FLOAT: f64 = 1e-4;
 
 /// How a graph is built.
 type Build = fn() -> Result<Graph>;
@@ -45,6 +45,17 @@ fn text(name: &str, build: Build) -> Case {
 
 /// Runs a causal text model in every way of feeding.
 fn check_text(bench: &Bench<'_>, model: Arc<Model>, limit: f64) -> Result<(), Stop> {
+    check_text_beside(bench, &model, &model, limit)
+}
+
+/// Runs a causal text model in every way of feeding, beside the plain evaluation of one that should
+/// say the same.
+pub(super) fn check_text_beside(
+    bench: &Bench<'_>,
+    model: &Arc<Model>,
+    plain: &Model,
+    limit: f64,
+) -> Result<(), Stop> {
     let options = exact();
     let vocabulary = model.graph.vocabulary();
     let mut random = Random::new(7);
@@ -52,10 +63,10 @@ fn check_text(bench: &Bench<'_>, model: Arc<Model>, limit: f64) -> Result<(), St
         [37, 18, 9, 1].iter().map(|&length| random.tokens(length, vocabulary)).collect();
     let expected = texts
         .iter()
-        .map(|text| reference::evaluate(&model, Input::Tokens(text), options.context))
+        .map(|text| reference::evaluate(plain, Input::Tokens(text), options.context))
         .collect::<Result<Vec<_>>>()?;
 
-    let mut session = bench.open(&model, &options)?;
+    let mut session = bench.open(model, &options)?;
     for (how, chunk) in [("in one piece", 37), ("in chunks of 7", 7), ("token by token", 1)] {
         let found = feed::chunked(session.as_mut(), &texts[0], chunk)?;
         near(&found, expected[0].data(), limit).map_err(|stop| stop.at(how))?;
