@@ -1,6 +1,6 @@
 //! Which weights of a graph learn.
 
-use candle_core::{Device, Var};
+use candle_core::{Device, Tensor, Var};
 use edgeformer_backend_candle::DeviceWeights;
 use edgeformer_core::Graph;
 use edgeformer_core::graph::WeightId;
@@ -34,6 +34,13 @@ impl Parameter {
     pub(crate) fn values(&self) -> Result<Vec<f32>> {
         let host = self.variable.as_tensor().to_device(&Device::Cpu)?;
         Ok(host.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// Gives it values, in their order.
+    pub(crate) fn set_values(&self, values: &[f32]) -> Result<()> {
+        let variable = &self.variable;
+        let tensor = Tensor::from_slice(values, variable.shape(), variable.device())?;
+        Ok(variable.set(&tensor)?)
     }
 }
 

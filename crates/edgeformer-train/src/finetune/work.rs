@@ -179,11 +179,9 @@ fn round(
         if rounded.iter().all(|&id| graph.weight(id).name != parameter.name) {
             continue;
         }
-        let variable = &parameter.variable;
-        let stored = Tensor::quantize(format, variable.dims(), &parameter.values()?)?;
-        let values =
-            candle_core::Tensor::from_vec(stored.to_f32(), variable.shape(), variable.device())?;
-        variable.set(&values)?;
+        let dims = parameter.variable.dims();
+        let stored = Tensor::quantize(format, dims, &parameter.values()?)?;
+        parameter.set_values(&stored.to_f32())?;
     }
     Ok(())
 }

@@ -1,4 +1,3 @@
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::Result;
@@ -39,12 +38,5 @@ pub(crate) fn values(parameters: &[Parameter]) -> Result<Vec<Vec<f32>>> {
 /// Gives all parameters values.
 pub(crate) fn set_values(parameters: &[Parameter], values: &[Vec<f32>]) -> Result<()> {
     let mut pairs = parameters.iter().zip(values);
-    pairs.try_for_each(|(parameter, values)| set_value(parameter, values))
-}
-
-/// Gives a parameter values.
-pub(crate) fn set_value(parameter: &Parameter, values: &[f32]) -> Result<()> {
-    let variable = &parameter.variable;
-    let tensor = Tensor::from_slice(values, variable.shape(), variable.device())?;
-    Ok(variable.set(&tensor)?)
+    pairs.try_for_each(|(parameter, values)| parameter.set_values(values))
 }

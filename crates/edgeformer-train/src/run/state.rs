@@ -8,7 +8,7 @@ use edgeformer_models::safetensors::Safetensors;
 use safetensors::tensor::{Dtype, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
-use super::average::{Average, set_value};
+use super::average::Average;
 use crate::optimizer::{Coded, Moments};
 use crate::trainer::Trainer;
 use crate::{Error, Parameter, Result};
@@ -145,7 +145,7 @@ pub(crate) fn read(
     for index in 0..trainer.moments.len() {
         let parameter = &trainer.parameters()[index];
         let (name, length) = (&parameter.name, parameter.variable.elem_count());
-        set_value(parameter, &read.floats("weight", name, length)?)?;
+        parameter.set_values(&read.floats("weight", name, length)?)?;
         if let Some(average) = &mut average {
             average.means[index] = read.floats("average", name, length)?;
         }
