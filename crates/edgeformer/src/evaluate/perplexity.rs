@@ -1,6 +1,8 @@
+use std::f64::consts::LN_2;
+
 use serde::Serialize;
 
-use super::{Control, Cut, LogSoftmax, Moments, Reader, Subject, Windows, run};
+use super::{Control, Cut, LogSoftmax, Moments, Reader, Subject, Window, Windows, run};
 use crate::Result;
 
 /// How surprised a model is by a text.
@@ -21,10 +23,14 @@ pub struct Perplexity {
     pub stride: Option<usize>,
     /// Mean negative log-likelihood of a token, in nats.
     pub nll: f64,
+    /// Negative log-likelihood of a byte of text, in bits, which does not depend on how a vocabulary
+    /// cuts text; `None` where tokens have no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
 }
 
 impl Perplexity {
-    fn of(records: &[Moments], windows: &Windows) -> Self {
+    fn of(records: &[Moments], windows: &Windows, bytes: Option<usize>) -> Self {
         let mut all = Moments::default();
         records.iter().for_each(|record| all.merge(record));
         let (perplexity, perplexity_error) = exponential(&all);
@@ -40,6 +46,7 @@ impl Perplexity {
             ctx_size: windows.context(),
             stride,
             nll: all.mean(),
+            bits_per_byte: bytes.map(|bytes| all.mean() * all.count() as f64 / bytes as f64 / LN_2),
         }
     }
 }
@@ -75,7 +82,16 @@ pub fn perplexity(
         })?;
         Ok(nll)
     })?;
-    Ok(Perplexity::of(&records, windows))
+    Ok(Perplexity::of(&records, windows, scored_bytes(subject, windows)))
+}
+
+/// Bytes of the text that is scored, where it has any.
+fn scored_bytes(subject: &Subject, windows: &Windows) -> Option<usize> {
+    let tokenizer = subject.tokenizer().ok()?;
+    let of_window = |window: Window<'_>| -> usize {
+        window.next().iter().map(|&token| tokenizer.token_bytes(token).len()).sum()
+    };
+    Some(windows.iter().map(of_window).sum()).filter(|&bytes| bytes > 0)
 }
 
 #[cfg(test)]
@@ -90,12 +106,14 @@ mod tests {
         nll[..2].iter().for_each(|&nll| first.add(nll));
         nll[2..].iter().for_each(|&nll| second.add(nll));
         let windows = Windows::new(&[1; 8], 4, None).unwrap();
-        let found = Perplexity::of(&[first, second], &windows);
+        let found = Perplexity::of(&[first, second], &windows, Some(18));
         let (sum, squares): (f64, f64) = (nll.iter().sum(), nll.iter().map(|nll| nll * nll).sum());
         let mean = sum / 5.0;
         let expected = ((squares / 5.0 - mean * mean) / 4.0).sqrt() * mean.exp();
         assert!((found.perplexity - mean.exp()).abs() < 1e-12);
         assert!((found.perplexity_error - expected).abs() < 1e-12);
         assert_eq!((found.tokens, found.chunks, found.ctx_size), (5, 2, 4));
+        // 9 nats in 18 bytes.
+        assert!((found.bits_per_byte.unwrap() - 0.5 / LN_2).abs() < 1e-12);
     }
 }

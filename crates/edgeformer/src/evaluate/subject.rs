@@ -153,7 +153,7 @@ impl Subject {
         &self.identity
     }
 
-    fn tokenizer(&self) -> Result<&Tokenizer> {
+    pub(super) fn tokenizer(&self) -> Result<&Tokenizer> {
         let missing = || {
             let problem = "the model has no tokenizer to read a text with";
             Error::Request(format!("{}: {problem}; add tokenizer.json to its folder", self.name))

@@ -47,6 +47,10 @@ fn perplexity_is_told_to_people_and_programs() {
     assert!((number("nll").exp() / number("perplexity") - 1.0).abs() < 1e-12, "{found}");
     assert_eq!((found["ctx_size"].as_u64(), found.get("stride")), (Some(32), None));
     assert_eq!(number("tokens"), number("chunks") * 15.0);
+    // A token of this text has more than one byte and fewer than four.
+    let bits_per_token = number("nll") / std::f64::consts::LN_2;
+    assert!(number("bits_per_byte") < bits_per_token, "{found}");
+    assert!(number("bits_per_byte") > bits_per_token / 4.0, "{found}");
     let told = stdout(&[&["eval"], &all[..], &["--quiet"]].concat());
     assert!(told.starts_with(&format!("perplexity {:.4} +/- ", number("perplexity"))), "{told}");
     let two = json(&[&all[..], &["--chunks", "2", "--threads", "1", "--chunk", "5"]].concat());
