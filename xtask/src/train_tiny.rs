@@ -138,7 +138,9 @@ impl Work {
         let model = model.to_str().ok_or("the path is no text")?;
         let eval = ["eval", "perplexity", "--text", "held-out.txt", "--ctx-size", "512"];
         let told = self.ask(&eval, &["--model", model])?;
-        told["bits_per_byte"].as_f64().ok_or_else(|| format!("there are no bits_per_byte in {told}"))
+        told["bits_per_byte"]
+            .as_f64()
+            .ok_or_else(|| format!("there are no bits_per_byte in {told}"))
     }
 
     /// The file, its settings and its curve.

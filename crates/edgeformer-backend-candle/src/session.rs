@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use edgeformer_core::graph::{CacheSlot, Op};
-use edgeformer_core::{Graph, Input, KvCache, Outputs, Result, Session, SessionOptions, Step};
-use edgeformer_sequences::Sequences;
+use edgeformer_core::{
+    AdapterScales, Graph, Input, KvCache, Outputs, Result, Session, SessionOptions, Step,
+};
+use edgeformer_sequences::{Sequences, Work};
 
 use crate::cache::{CachePast, KeptSequence, Ledger, Shape};
 use crate::error::CandleError;
@@ -50,12 +52,15 @@ impl Session for CandleSession {
         let inputs: Vec<Input<'_>> = step.spans.iter().map(|span| span.input).collect();
         let first: Vec<usize> = work.iter().map(|work| work.first).collect();
         let wanted: Vec<_> = work.iter().map(|work| work.wanted.clone()).collect();
+        let scales = |work: &Work| self.sequences.adapters(work.sequence).clone();
+        let adapters: Vec<AdapterScales> = work.iter().map(scales).collect();
         let call = Call {
             graph,
             weights: self.program.weights(),
             setting: &self.setting,
             inputs: &inputs,
             first: &first,
+            adapters: &adapters,
             wanted: &wanted,
         };
         let mut past = CachePast::new(&mut self.sequences, &work, &self.ledger, &self.order);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::graph::LowRankTerm;
+use crate::graph::{AdapterChoice, LowRankTerm};
 use crate::{Backing, Error, Graph, Model, Result, Tensor, Weight};
 
 /// A low-rank adapter (LoRA, Hu et al., arXiv 2106.09685): what is added to some weights of a
@@ -88,7 +88,13 @@ impl Adapter {
     }
 
     /// The part for a weight, as a graph sees it.
-    fn term(&self, graph: &Graph, name: &str, pair: &LowRank) -> Result<LowRankTerm> {
+    fn term(
+        &self,
+        graph: &Graph,
+        name: &str,
+        pair: &LowRank,
+        choice: Option<AdapterChoice>,
+    ) -> Result<LowRankTerm> {
         let weight = graph.weight_id(name).ok_or_else(|| {
             self.error(name, "the model has no such weight: the adapter belongs to another")
         })?;
@@ -96,7 +102,7 @@ impl Adapter {
         graph.check_adaptable(weight).map_err(|problem| {
             self.error(name, format!("{problem}: merge the adapter into the weights instead"))
         })?;
-        Ok(LowRankTerm { weight, rank: pair.rank(), scale: pair.scale })
+        Ok(LowRankTerm { weight, rank: pair.rank(), scale: pair.scale, choice })
     }
 }
 
@@ -108,7 +114,23 @@ impl Model {
     /// If a weight is not in the graph or not the matrix of a linear layer alone, if shapes do not
     /// fit, or a scale is no finite number.
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self> {
-        let terms = adapter.pairs.iter().map(|(name, pair)| adapter.term(&self.graph, name, pair));
+        self.adapted(adapter, None)
+    }
+
+    /// The same with an adapter that each sequence may scale in its own way
+    /// ([`KvCache::set_adapters`](crate::KvCache::set_adapters)): it is the last of
+    /// [`Graph::adapters`]. `usual` is its scale in sequences that say nothing.
+    ///
+    /// # Errors
+    /// As [`with_adapter`](Self::with_adapter).
+    pub fn with_adapter_by_sequence(&self, adapter: &Adapter, usual: f32) -> Result<Self> {
+        self.adapted(adapter, Some(AdapterChoice { adapter: self.graph.adapters(), usual }))
+    }
+
+    fn adapted(&self, adapter: &Adapter, choice: Option<AdapterChoice>) -> Result<Self> {
+        let term =
+            |(name, pair): (&String, &LowRank)| adapter.term(&self.graph, name, pair, choice);
+        let terms = adapter.pairs.iter().map(term);
         let (graph, names) = self.graph.with_low_rank(&terms.collect::<Result<Vec<_>>>()?)?;
         let mut weights = self.weights.clone();
         for (names, pair) in names.into_iter().zip(adapter.pairs.values()) {

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{AdapterScales, Error, Result};
 
 /// Names a sequence of one session. Given out by [`KvCache::create`] and [`KvCache::fork`],
 /// never reused within a session.
@@ -122,13 +122,30 @@ pub trait KvCache {
 
     /// Gives an empty sequence the longest beginning of `tokens` that the cache still holds from
     /// another sequence, in whole pages; returns how many tokens that is. They were computed by
-    /// the same program from the same tokens, so nothing changes but the time it takes.
+    /// the same program from the same tokens under the same scales of adapters, so nothing changes
+    /// but the time it takes.
     ///
     /// # Errors
     /// If `seq` is unknown or not empty.
     fn adopt(&mut self, seq: SequenceId, tokens: &[u32]) -> Result<usize> {
         let _nothing_is_shared = tokens;
         if self.is_empty(seq) { Ok(0) } else { Err(Error::Step(format!("{seq} is not empty"))) }
+    }
+
+    /// Says how strongly each adapter of the graph acts on what `seq` is fed from now on; what it
+    /// holds already stays as it was computed. Forks have the same scales; a sequence that is
+    /// [imported](Self::import) has the usual ones.
+    ///
+    /// # Errors
+    /// If `seq` is unknown, there are not as many scales as the graph has adapters, or the backend
+    /// scales adapters for all sequences alike.
+    fn set_adapters(&mut self, seq: SequenceId, scales: &AdapterScales) -> Result<()> {
+        match scales.all() {
+            None => Ok(()),
+            Some(_) => Err(Error::Step(format!(
+                "{seq} cannot have scales of its own: this backend scales adapters for all sequences alike"
+            ))),
+        }
     }
 
     /// Drops a sequence and frees the pages that nobody else shares. Unknown sequences are ignored.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+mod adapter_scales;
 mod backend;
 mod cache;
 mod device;
@@ -29,6 +30,7 @@ pub mod saved;
 pub mod tensor;
 
 pub use adapter::{Adapter, LowRank};
+pub use adapter_scales::AdapterScales;
 pub use backend::{
     Backend, CompileOptions, Footprint, Program, Session, SessionOptions, Unsupported,
 };

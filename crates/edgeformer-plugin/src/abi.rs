@@ -296,4 +296,15 @@ pub struct BackendV1 {
     ) -> Status,
     /// What the cache holds: JSON of `CacheUsage`.
     pub cache_usage: unsafe extern "C" fn(session: Handle, reply: Writer) -> Status,
+    /// Says how strongly each adapter of the graph acts on what a sequence is fed from now on; null
+    /// scales are the usual ones. In tables that are longer than those without it.
+    pub cache_set_adapters: Option<
+        unsafe extern "C" fn(
+            session: Handle,
+            sequence: u64,
+            scales: *const f32,
+            count: usize,
+            reply: Writer,
+        ) -> Status,
+    >,
 }

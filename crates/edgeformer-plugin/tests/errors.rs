@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use edgeformer_conformance::random_model;
-use edgeformer_core::graph::{GraphBuilder, GraphInput, OutputKind};
+use edgeformer_core::graph::{AdapterScale, GraphBuilder, GraphInput, OutputKind};
 use edgeformer_core::{
-    Backend, CompileOptions, Format, Graph, Input, Model, Outputs, SessionOptions, Span, Step, Want,
+    AdapterScales, Backend, CompileOptions, Format, Graph, Input, Model, Outputs, SessionOptions,
+    Span, Step, Want,
 };
 use edgeformer_plugin::host::{Digest, libraries, load};
 
@@ -112,6 +113,34 @@ fn panics_inside_are_errors() {
     insta::assert_snapshot!(run().unwrap_err(), @r#"backend "panicking": this session panicked before: open a new one"#);
     assert!(session.cache().create().is_err());
     assert_eq!(session.cache().len(sequence), 0);
+}
+
+/// What was built before a function was added to the table serves without it.
+#[test]
+fn earlier_tables_lack_functions() {
+    let mut b = GraphBuilder::new("g", GraphInput::Tokens { vocabulary: 4, context: 8 });
+    let x = b.embed("table", 4, 1.0).unwrap();
+    let scale = AdapterScale { adapter: 0, factor: 1.0, usual: 0.5 };
+    let x = b.adapter_scale(x, scale).unwrap();
+    let graph = b.finish(OutputKind::HiddenStates, x).unwrap();
+    let model = Arc::new(random_model(graph, 1, |_| Format::F32).unwrap());
+    let rows = |name, scales: &AdapterScales| {
+        let program = support::plugin(name).compile(model.clone(), &CompileOptions::default());
+        let mut session = program.unwrap().open(&SessionOptions::default()).unwrap();
+        let sequence = session.cache().create().unwrap();
+        session.cache().set_adapters(sequence, scales).map_err(|error| error.to_string())?;
+        let span = Span { sequence, input: Input::Tokens(&[1, 2]), want: Want::All };
+        let mut outputs = Outputs::default();
+        session.run(&Step { spans: &[span] }, &mut outputs).unwrap();
+        Ok(outputs.rows().data().to_vec())
+    };
+    let twice = AdapterScales::new(&[1.0]).unwrap();
+    let usual: Vec<f32> = rows("earlier_plugin", &AdapterScales::USUAL).unwrap();
+    let expected: Vec<f32> = usual.iter().map(|value| 2.0 * value).collect();
+    assert_eq!(rows("cpu_plugin", &AdapterScales::USUAL).unwrap(), usual);
+    assert_eq!(rows("cpu_plugin", &twice).unwrap(), expected);
+    let told: String = rows("earlier_plugin", &twice).unwrap_err();
+    insta::assert_snapshot!(told, @r#"backend "cpu": it was built before sequences had adapters of their own: build it against this edgeformer-plugin"#);
 }
 
 /// Weights are lent: when nobody runs the model any more, nobody holds it.

@@ -3,7 +3,8 @@ use std::io::{Read, Write};
 
 use edgeformer_core::graph::SlotPlan;
 use edgeformer_core::{
-    CacheFormat, CacheUsage, Error, KvCache, Model, Result, SequenceId, SessionOptions, Step,
+    AdapterScales, CacheFormat, CacheUsage, Error, KvCache, Model, Result, SequenceId,
+    SessionOptions, Step,
 };
 
 use crate::kept::{Buffer, Kept};
@@ -21,10 +22,13 @@ pub struct Sequences<K> {
     options: SessionOptions,
     form: Form,
     make: Make<K>,
+    /// Adapters of the graph.
+    adapters: usize,
 }
 
 struct Sequence<K> {
     len: usize,
+    adapters: AdapterScales,
     /// The same for forks that have not parted, that is, whose tokens are those of the longest:
     /// what they hold counts once.
     content: u64,
@@ -50,6 +54,7 @@ impl<K: Kept> Sequences<K> {
             options: options.clone(),
             form: Form::new(model, options, stored)?,
             make,
+            adapters: model.graph.adapters(),
         })
     }
 
@@ -79,6 +84,12 @@ impl<K: Kept> Sequences<K> {
         self.live.iter_mut().map(|(&seq, sequence)| (seq, &mut sequence.kept))
     }
 
+    /// How strongly adapters act on a sequence.
+    pub fn adapters(&self, seq: SequenceId) -> &AdapterScales {
+        const USUAL: &AdapterScales = &AdapterScales::USUAL;
+        self.live.get(&seq).map_or(USUAL, |sequence| &sequence.adapters)
+    }
+
     /// Makes the tokens of a step that has run part of their sequence.
     pub fn advance(&mut self, seq: SequenceId, tokens: usize) {
         let content = self.next_content();
@@ -100,7 +111,7 @@ impl<K: Kept> Sequences<K> {
     fn add(&mut self, len: usize, content: u64, kept: K) -> SequenceId {
         let seq = SequenceId(self.created);
         self.created += 1;
-        self.live.insert(seq, Sequence { len, content, kept });
+        self.live.insert(seq, Sequence { len, adapters: AdapterScales::default(), content, kept });
         seq
     }
 
@@ -173,9 +184,18 @@ impl<K: Kept> KvCache for Sequences<K> {
     }
 
     fn fork(&mut self, seq: SequenceId) -> Result<SequenceId> {
-        let Sequence { len, content, kept } = self.sequence(seq)?;
-        let (len, content, kept) = (*len, *content, kept.fork()?);
-        Ok(self.add(len, content, kept))
+        let Sequence { len, adapters, content, kept } = self.sequence(seq)?;
+        let (len, adapters, content, kept) = (*len, adapters.clone(), *content, kept.fork()?);
+        let fork = self.add(len, content, kept);
+        self.set_adapters(fork, &adapters)?;
+        Ok(fork)
+    }
+
+    fn set_adapters(&mut self, seq: SequenceId, scales: &AdapterScales) -> Result<()> {
+        scales.check(self.adapters)?;
+        let sequence = self.live.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?;
+        sequence.adapters = scales.clone();
+        Ok(())
     }
 
     fn remove(&mut self, seq: SequenceId) {

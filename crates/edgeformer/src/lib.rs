@@ -72,8 +72,8 @@ pub use edgeformer_core::{
 pub use edgeformer_models::text::Message;
 pub use embed::Pooling;
 pub use engine::{
-    Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions, Guesses,
-    Penalties, Prompt, SamplingOptions, Speculation, Stats, TextStream,
+    AdapterUse, Conversation, Dry, Engine, Evaluation, Finish, FinishReason, GenerateOptions,
+    Guesses, Penalties, Prompt, SamplingOptions, Speculation, Stats, TextStream,
 };
 pub use error::{Error, Result};
 pub use options::{EngineOptions, usual_chunk};

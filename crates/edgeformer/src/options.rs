@@ -26,7 +26,8 @@ pub fn usual_chunk(graph: &Graph) -> usize {
 /// How an engine is opened. What is `None` is chosen when it opens, within the memory budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
-    /// Low-rank adapters of the model, added up.
+    /// Low-rank adapters of the model, added up. Their scales are those of requests that ask for no
+    /// others ([`GenerateOptions::adapters`](crate::GenerateOptions::adapters)).
     pub adapters: Vec<AdapterSetting>,
     /// Which backend runs the model.
     pub backend: Selection,

@@ -38,7 +38,9 @@ impl ModelSource {
         }
     }
 
-    /// [`ModelSource::open_file`], with adapters beside the weights.
+    /// [`ModelSource::open_file`], with adapters beside the weights. Their scales are what sequences
+    /// have that ask for no others
+    /// ([`KvCache::set_adapters`](edgeformer_core::KvCache::set_adapters)).
     ///
     /// # Errors
     /// As [`ModelSource::open_file`], and if an adapter is damaged or for another model.
@@ -49,8 +51,8 @@ impl ModelSource {
     ) -> Result<ModelFile> {
         let mut file = self.open_file(options)?;
         for AdapterSetting { path, scale } in adapters {
-            let adapter = AdapterFile::open(path)?.for_model(&file)?.scaled(*scale);
-            file.model = Arc::new(file.model.with_adapter(&adapter)?);
+            let adapter = AdapterFile::open(path)?.for_model(&file)?;
+            file.model = Arc::new(file.model.with_adapter_by_sequence(&adapter, *scale)?);
         }
         Ok(file)
     }

@@ -105,7 +105,7 @@ impl<'a> Checkpointed<'a> {
 impl Way<'_> {
     fn call(&self) -> Call<'_> {
         let Self { graph, weights, inputs, wanted, setting, first } = self;
-        Call { graph, weights, setting, inputs, first, wanted }
+        Call { graph, weights, setting, inputs, first, adapters: &[], wanted }
     }
 
     fn again(&self, nodes: Range<usize>, mut values: Values) -> Result<Again> {

@@ -189,6 +189,7 @@ impl Evaluator<'_, '_> {
             Op::Multiply => inputs[0].with(inputs[0].x.mul(&inputs[1].x)?),
             Op::Add => inputs[0].with(inputs[0].x.add(&inputs[1].x)?),
             Op::Scale { factor } => inputs[0].with(inputs[0].x.affine(f64::from(*factor), 0.0)?),
+            Op::AdapterScale(scale) => rows::adapter_scale(inputs[0], scale, self.call.adapters)?,
             Op::SoftCap { cap } => inputs[0].with(activation::soft_cap(&inputs[0].x, *cap)?),
             Op::Experts(experts) => self.experts(experts, inputs[0])?,
             Op::Pool(pool) => rows::pool(*pool, inputs[0])?,

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use edgeformer_core::graph::CacheSlot;
-use edgeformer_core::{Graph, Input, LatentForm, SessionOptions};
+use edgeformer_core::{AdapterScales, Graph, Input, LatentForm, SessionOptions};
 
 use crate::DeviceWeights;
 use crate::error::Result;
@@ -65,6 +65,8 @@ pub(crate) struct Call<'a> {
     pub inputs: &'a [Input<'a>],
     /// Position of the first token of each.
     pub first: &'a [usize],
+    /// How strongly adapters act on each; behind the end of the list as usual.
+    pub adapters: &'a [AdapterScales],
     /// Which of each one's output rows are wanted.
     pub wanted: &'a [Range<usize>],
 }
@@ -150,7 +152,8 @@ pub fn forward_rows(
     let options = SessionOptions { context, ..SessionOptions::default() };
     let setting = Setting::new(graph, &options)?;
     let first = vec![0; inputs.len()];
-    let call = Call { graph, weights, setting: &setting, inputs, first: &first, wanted };
+    let setting = &setting;
+    let call = Call { graph, weights, setting, inputs, first: &first, adapters: &[], wanted };
     let rows = evaluate(&call, &mut NoPast)?;
     rows.ok_or_else(|| crate::error::problem("no input is given, or no row is wanted"))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use edgeformer_core::graph::Pool;
+use edgeformer_core::AdapterScales;
+use edgeformer_core::graph::{AdapterScale, Pool};
 
 use super::places::{Places, Rows, below};
 use crate::error::Result;
@@ -29,6 +30,30 @@ pub(super) fn prepend(x: &Rows, rows: &Tensor) -> Result<Rows> {
     let count = rows.dim(0)?;
     let at = Places::new(x.at.spans().iter().map(|&(first, rows)| (first, rows + count)));
     Ok(Rows { x: below(&parts)?, at: Arc::new(at) })
+}
+
+/// Multiplies the rows of each sequence with its own scale of an adapter; sequences behind the end of
+/// `adapters` have the usual one.
+pub(super) fn adapter_scale(
+    x: &Rows,
+    scale: &AdapterScale,
+    adapters: &[AdapterScales],
+) -> Result<Rows> {
+    let factor = |index: usize| scale.of(adapters.get(index).unwrap_or(&AdapterScales::USUAL));
+    let spans = x.at.spans();
+    let first = factor(0);
+    if (1..spans.len()).all(|index| factor(index) == first) {
+        return Ok(if first == 1.0 {
+            x.clone()
+        } else {
+            x.with(x.x.affine(f64::from(first), 0.0)?)
+        });
+    }
+    let factors: Vec<f32> = (spans.iter().enumerate())
+        .flat_map(|(index, &(_, count))| std::iter::repeat_n(factor(index), count))
+        .collect();
+    let factors = Tensor::from_vec(factors, (x.at.len(), 1), x.x.device())?;
+    Ok(x.with(x.x.broadcast_mul(&factors.to_dtype(x.x.dtype())?)?))
 }
 
 /// Piece `i` of every group, side by side.

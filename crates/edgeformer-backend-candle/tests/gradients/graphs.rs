@@ -2,9 +2,9 @@
 
 use edgeformer_core::Result;
 use edgeformer_core::graph::{
-    Activation, Attention, CacheSlot, ExpertGroups, Experts, Graph, GraphBuilder, GraphInput,
-    LatentAttention, LatentUp, Mask, Norm, NormKind, Op, OutputKind, Pool, Rope, RopeLayout,
-    RopeScaling, Scoring, Unfold, Value,
+    Activation, AdapterScale, Attention, CacheSlot, ExpertGroups, Experts, Graph, GraphBuilder,
+    GraphInput, LatentAttention, LatentUp, Mask, Norm, NormKind, Op, OutputKind, Pool, Rope,
+    RopeLayout, RopeScaling, Scoring, Unfold, Value,
 };
 
 const VOCABULARY: usize = 5;
@@ -61,6 +61,15 @@ fn rows() -> Vec<Named> {
                 let y = b.linear(x, "l", WIDTH, false)?;
                 let z = b.multiply(x, y)?;
                 b.add(z, x)
+            }),
+        ),
+        (
+            "adapter-scale",
+            text(|b, x| {
+                let narrow = b.linear(x, "a", 2, false)?;
+                let scale = AdapterScale { adapter: 1, factor: 0.8, usual: -1.5 };
+                let narrow = b.adapter_scale(narrow, scale)?;
+                b.linear(narrow, "b", WIDTH, false)
             }),
         ),
         (

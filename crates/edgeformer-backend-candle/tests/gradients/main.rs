@@ -118,7 +118,7 @@ fn no_op_is_left_out() {
         Op::Prepend { .. } | Op::Linear { .. } | Op::Split { .. } | Op::Concat => (),
         Op::Norm(_) | Op::Rope(_) | Op::Attention(_) | Op::LatentAttention(_) => (),
         Op::Activation(_) | Op::Multiply | Op::Add | Op::Scale { .. } => (),
-        Op::SoftCap { .. } | Op::Experts(_) | Op::Pool(_) => (),
+        Op::AdapterScale(_) | Op::SoftCap { .. } | Op::Experts(_) | Op::Pool(_) => (),
     };
     graphs.iter().flat_map(|graph| &graph.nodes).for_each(|node| names(&node.op));
     for name in [
@@ -138,6 +138,7 @@ fn no_op_is_left_out() {
         "multiply",
         "add",
         "scale",
+        "adapter_scale",
         "soft_cap",
         "experts",
         "pool",

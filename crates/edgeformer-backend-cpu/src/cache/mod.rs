@@ -75,13 +75,16 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use edgeformer_core::graph::{CachePlan, CacheSlot};
-use edgeformer_core::{CacheUsage, Error, KvCache, Result, SequenceId, SessionOptions, Window};
+use edgeformer_core::{
+    AdapterScales, CacheUsage, Error, KvCache, Result, SequenceId, SessionOptions, Window,
+};
 
 use crate::kernels::Kernels;
 use demand::Demands;
 use layout::Layout;
 use pools::Pools;
-use prefix::{NodeId, PrefixIndex};
+use prefix::{NodeId, PrefixIndex, Start};
+use sharing::Choices;
 use table::Table;
 
 pub(crate) use runs::KvRun;
@@ -105,6 +108,10 @@ pub(crate) struct PagedCache {
     kernels: &'static Kernels,
     /// Tokens of a sequence that are noted for sharing.
     shared_tokens: usize,
+    /// Adapters that sequences have scales of.
+    adapters: usize,
+    /// What sequences chose among adapters.
+    choices: Choices,
     /// Heads whose oldest entry is their own, because entries are evicted.
     units: usize,
     /// Windows shrink and grow.
@@ -126,6 +133,10 @@ struct Sequence {
     tables: Vec<Table>,
     /// Which tokens they were, as far as that is known.
     tokens: Vec<u32>,
+    /// How strongly adapters act on it.
+    adapters: AdapterScales,
+    /// Where the index knows what begins under these scales.
+    start: Start,
     /// The oldest entry of every head, in sessions with eviction.
     held_from: Vec<usize>,
 }
@@ -159,6 +170,8 @@ impl PagedCache {
             configuration: export::configuration(options, &layout),
             kernels,
             shared_tokens,
+            adapters: 0,
+            choices: Choices::default(),
             units: if evicts { layout.slots.iter().map(|slot| slot.heads.len()).sum() } else { 0 },
             adapts,
             demands: Demands::new(layout.pools),
@@ -167,6 +180,11 @@ impl PagedCache {
             nodes: Vec::with_capacity(shared_tokens / layout.page_tokens),
             layout,
         })
+    }
+
+    /// The cache of a graph whose sequences have scales of so many adapters.
+    pub fn for_adapters(self, adapters: usize) -> Self {
+        Self { adapters, ..self }
     }
 
     /// Bytes that the cache has in memory at most, with every sequence at full length, and that
@@ -246,6 +264,12 @@ impl PagedCache {
         self.layout.groups[self.layout.place(slot, head).group].window
     }
 
+    /// How strongly adapters act on a sequence.
+    pub fn adapters(&self, seq: SequenceId) -> &AdapterScales {
+        const USUAL: &AdapterScales = &AdapterScales::USUAL;
+        self.sequences.get(&seq).map_or(USUAL, |sequence| &sequence.adapters)
+    }
+
     fn sequence(&self, seq: SequenceId) -> Result<&Sequence> {
         self.sequences.get(&seq).ok_or(Error::UnknownSequence(seq))
     }
@@ -298,6 +322,7 @@ impl KvCache for PagedCache {
         let tables = groups.map(|(table, group)| table.share(&mut self.pools, group)).collect();
         let mut copy = Sequence { tables, ..self.empty() };
         copy.len = sequence.len;
+        (copy.adapters, copy.start) = (sequence.adapters.clone(), sequence.start);
         copy.tokens.extend_from_slice(&sequence.tokens);
         copy.held_from.copy_from_slice(&sequence.held_from);
         Ok(self.insert(copy))
@@ -306,6 +331,11 @@ impl KvCache for PagedCache {
     fn adopt(&mut self, seq: SequenceId, tokens: &[u32]) -> Result<usize> {
         self.rollback();
         self.adopt_beginning(seq, tokens)
+    }
+
+    fn set_adapters(&mut self, seq: SequenceId, scales: &AdapterScales) -> Result<()> {
+        self.rollback();
+        self.choose_adapters(seq, scales)
     }
 
     fn remove(&mut self, seq: SequenceId) {

@@ -6,11 +6,13 @@
 //! memory is wanted. The index never names a page with another content: a page is struck off
 //! before it is written or taken for something else.
 
-use edgeformer_core::{Error, Result, SequenceId};
+use std::collections::VecDeque;
+
+use edgeformer_core::{AdapterScales, Error, Result, SequenceId};
 
 use super::layout::{Form, Group, Layout};
 use super::pages::PageId;
-use super::prefix::NodeId;
+use super::prefix::{NodeId, Place, Start};
 use super::table::Entry;
 use super::{PagedCache, Sequence};
 
@@ -40,10 +42,10 @@ impl PagedCache {
         {
             return;
         }
-        let mut node = None;
+        let mut place = Place::Start(sequence.start);
         for (number, tokens) in sequence.tokens.chunks_exact(page_tokens).enumerate() {
-            let Some(own) = index.insert(node, tokens) else { return };
-            node = Some(own);
+            let Some(own) = index.insert(place, tokens) else { return };
+            place = Place::Behind(own);
             for (table, group) in sequence.tables.iter().zip(&layout.groups) {
                 let entry = table.entry(number, group).copied().unwrap_or_default();
                 let closed = entry.forms().filter(|(form, _)| *form != Form::Open);
@@ -64,7 +66,7 @@ impl PagedCache {
         if self.sequence(seq)?.len > 0 {
             return Err(Error::Step(format!("{seq} is not empty")));
         }
-        self.find_nodes(tokens);
+        self.find_nodes(self.sequence(seq)?.start, tokens);
         let Self { layout, pools, sequences, nodes, .. } = self;
         let Some(sequence) = sequences.get_mut(&seq) else { return Ok(0) };
         let Some(index) = &pools.index else { return Ok(0) };
@@ -94,17 +96,71 @@ impl PagedCache {
         Ok(sequence.len)
     }
 
+    /// See [`KvCache::set_adapters`](edgeformer_core::KvCache::set_adapters).
+    pub(super) fn choose_adapters(
+        &mut self,
+        seq: SequenceId,
+        scales: &AdapterScales,
+    ) -> Result<()> {
+        scales.check(self.adapters)?;
+        let sequence = self.sequences.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?;
+        if sequence.adapters == *scales {
+            return Ok(());
+        }
+        sequence.start = self.choices.start(scales);
+        sequence.adapters = scales.clone();
+        // What was computed under other scales is not what others look for.
+        sequence.tokens.clear();
+        Ok(())
+    }
+
     /// The nodes of the known beginning of `tokens`, page by page.
-    fn find_nodes(&mut self, tokens: &[u32]) {
+    fn find_nodes(&mut self, start: Start, tokens: &[u32]) {
         self.nodes.clear();
         let Some(index) = &self.pools.index else { return };
         let tokens = &tokens[..tokens.len().min(self.shared_tokens)];
         for page in tokens.chunks_exact(self.layout.page_tokens) {
-            match index.find(self.nodes.last().copied(), page) {
+            let place = self.nodes.last().map_or(Place::Start(start), |&node| Place::Behind(node));
+            match index.find(place, page) {
                 Some(node) => self.nodes.push(node),
                 None => return,
             }
         }
+    }
+}
+
+/// Choices among adapters whose beginnings are told apart for sharing.
+const REMEMBERED: usize = 64;
+
+/// The places in the index where sequences with the same scales of adapters begin.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    /// The last used behind.
+    remembered: VecDeque<(AdapterScales, Start)>,
+    given: u64,
+}
+
+impl Choices {
+    /// Where sequences with these scales begin. What is forgotten in the meantime begins anew: no
+    /// place is given twice.
+    fn start(&mut self, scales: &AdapterScales) -> Start {
+        if scales.all().is_none() {
+            return Start::default();
+        }
+        let known = self.remembered.iter().position(|(known, _)| known == scales);
+        let choice = match known.and_then(|index| self.remembered.remove(index)) {
+            Some(choice) => choice,
+            None => {
+                self.given += 1;
+                (scales.clone(), Start(self.given))
+            }
+        };
+        if self.remembered.len() == REMEMBERED {
+            self.remembered.pop_front();
+        }
+        let start = choice.1;
+        self.remembered.push_back(choice);
+        start
     }
 }
 
@@ -141,6 +197,8 @@ impl Sequence {
             len: 0,
             tables: layout.groups.iter().map(super::table::Table::new).collect(),
             tokens: Vec::with_capacity(shared_tokens),
+            adapters: AdapterScales::default(),
+            start: Start::default(),
             held_from: vec![0; units],
         }
     }

@@ -98,6 +98,7 @@ pub(crate) fn weights_of(op: &Op) -> Vec<WeightId> {
         | Op::Multiply
         | Op::Add
         | Op::Scale { .. }
+        | Op::AdapterScale(_)
         | Op::SoftCap { .. }
         | Op::Pool(_) => Vec::new(),
     }

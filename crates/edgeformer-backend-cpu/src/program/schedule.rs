@@ -135,6 +135,7 @@ fn works_in_place(graph: &Graph, step: &Group) -> bool {
             | Op::Multiply
             | Op::Add
             | Op::Scale { .. }
+            | Op::AdapterScale(_)
             | Op::SoftCap { .. }
     )
 }

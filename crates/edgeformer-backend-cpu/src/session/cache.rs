@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use edgeformer_core::{CacheUsage, KvCache, Result, SequenceId};
+use edgeformer_core::{AdapterScales, CacheUsage, KvCache, Result, SequenceId};
 
 use super::watch::Watch;
 use crate::cache::PagedCache;
@@ -36,6 +36,10 @@ impl KvCache for SessionCache {
 
     fn adopt(&mut self, seq: SequenceId, tokens: &[u32]) -> Result<usize> {
         self.pages.adopt(seq, tokens)
+    }
+
+    fn set_adapters(&mut self, seq: SequenceId, scales: &AdapterScales) -> Result<()> {
+        self.pages.set_adapters(seq, scales)
     }
 
     fn remove(&mut self, seq: SequenceId) {

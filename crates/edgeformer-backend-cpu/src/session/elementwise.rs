@@ -1,6 +1,6 @@
 //! Ops on elements and rows.
 
-use edgeformer_core::graph::{Activation, Value};
+use edgeformer_core::graph::{Activation, AdapterScale, Value};
 
 use super::run::Executor;
 
@@ -29,6 +29,27 @@ impl Executor<'_> {
     pub(super) fn scale(&mut self, factor: f32, value: Value) {
         let kernels = self.kernels;
         self.change_rows(value, |part| kernels.scale(part, factor));
+    }
+
+    /// Multiplies the rows of each sequence with its own scale of an adapter. They are narrow: one
+    /// thread does it.
+    pub(super) fn adapter_scale(&mut self, scale: &AdapterScale, value: Value) {
+        let kind = self.program.model.graph.values[value.index()].rows;
+        let compact = self.memory.is_compact(value);
+        let width = self.memory.width(value);
+        let mut lent = self.memory.take(value);
+        for (index, span) in self.rows.spans().iter().enumerate() {
+            let rows = match compact {
+                true => span.wanted.clone(),
+                false => self.rows.range(kind, index),
+            };
+            let factor = scale.of(self.cache.pages.adapters(span.sequence));
+            if factor != 1.0 {
+                let values = &mut lent.data()[rows.start * width..rows.end * width];
+                self.kernels.scale(values, factor);
+            }
+        }
+        self.memory.put_back(value, lent);
     }
 
     pub(super) fn soft_cap(&mut self, cap: f32, value: Value) {

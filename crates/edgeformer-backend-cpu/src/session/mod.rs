@@ -76,6 +76,7 @@ impl CpuSession {
         check_latent_form(graph, options)?;
         let kernels = program.kernels;
         let pages = PagedCache::new(&graph.cache, options, program.fingerprint, kernels)?;
+        let pages = pages.for_adapters(graph.adapters());
         let watch = Watch::new(graph, options, pages.page_tokens())?;
         let cache = SessionCache { pages, watch };
         Ok(Self {

@@ -89,6 +89,10 @@ impl Executor<'_> {
                 self.in_place(instruction);
                 self.scale(*factor, outputs[0]);
             }
+            Action::AdapterScale(scale) => {
+                self.in_place(instruction);
+                self.adapter_scale(scale, outputs[0]);
+            }
             Action::SoftCap(cap) => {
                 self.in_place(instruction);
                 self.soft_cap(*cap, outputs[0]);

@@ -48,9 +48,10 @@ impl Session for OnnxSession {
         for (span, work) in step.spans.iter().zip(&work) {
             let (rows, behind) = rest.split_at_mut(work.wanted.len() * width);
             rest = behind;
+            let scales = self.sequences.adapters(work.sequence).clone();
             let cached = self.sequences.kept(work.sequence)?;
             self.scratch
-                .run(&self.model, &self.variant, cached, work, span.input, rows)
+                .run(&self.model, &self.variant, cached, work, (span.input, &scales), rows)
                 .map_err(|problem| problem.of(self.backend))?;
         }
         if graph.is_causal() {

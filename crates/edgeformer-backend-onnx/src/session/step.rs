@@ -1,6 +1,6 @@
 //! One run: a span of one sequence.
 
-use edgeformer_core::{Input, Model, Op};
+use edgeformer_core::{AdapterScales, Input, Model, Op};
 use edgeformer_sequences::Work;
 
 use super::kept::Cached;
@@ -25,6 +25,7 @@ struct Inputs {
     embeddings: Vec<f32>,
     positions: Vec<i64>,
     rows: Vec<i64>,
+    adapters: Vec<f32>,
     last: [i32; 1],
     total: [i32; 1],
 }
@@ -41,13 +42,14 @@ impl Scratch {
         variant: &Variant,
         cached: &mut Cached,
         work: &Work,
-        input: Input<'_>,
+        (input, scales): (Input<'_>, &AdapterScales),
         out: &mut [f32],
     ) -> Result<(), Problem> {
         let needed = work.first + work.tokens;
         cached.reserve(work.first, needed);
         self.reach(variant, needed);
-        let inputs = Inputs::new(model, variant, work, input)?;
+        let mut inputs = Inputs::new(model, variant, work, input)?;
+        inputs.adapters = model.graph.adapter_scales(scales);
         let width = model.graph.output_width();
         let out = match out {
             [] => {
@@ -117,6 +119,9 @@ fn bind<'a>(
             Feed::Sines(index) => table(index, 1),
             Feed::Keys(slot) => sides[slot][0].take().ok_or_else(twice)?,
             Feed::Values(slot) => sides[slot][1].take().ok_or_else(twice)?,
+            Feed::AdapterScales => {
+                Bound::Floats(&inputs.adapters, vec![inputs.adapters.len() as i64])
+            }
             Feed::Samples => samples(model, input)?,
         });
     }
@@ -167,6 +172,7 @@ impl Inputs {
             embeddings,
             positions: (work.first..end).map(|position| position as i64).collect(),
             rows,
+            adapters: Vec::new(),
             last: [counted(end)?.saturating_sub(1)],
             total: [counted(end)?],
         })

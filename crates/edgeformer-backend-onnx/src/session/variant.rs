@@ -3,7 +3,7 @@ use edgeformer_core::graph::Rope;
 use crate::error::Problem;
 use crate::onnx::Port;
 use crate::runtime::{Build, Runnable};
-use crate::translate::{Layout, Translation};
+use crate::translate::{ADAPTER_SCALES, Layout, Translation};
 
 /// A translated model in a session of the runtime, with what each of its names means.
 pub(crate) struct Variant {
@@ -34,6 +34,8 @@ pub(crate) enum Feed {
     /// Of the cache slot of that index.
     Keys(usize),
     Values(usize),
+    /// A scale of each adapter.
+    AdapterScales,
     /// An image or a signal.
     Samples,
 }
@@ -66,6 +68,7 @@ fn feed(name: &str) -> Result<Feed, Problem> {
         "rows" => Some(Feed::Rows),
         "seqlens_k" => Some(Feed::Last),
         "total_sequence_length" => Some(Feed::Total),
+        ADAPTER_SCALES => Some(Feed::AdapterScales),
         "pixel_values" | "input_values" => Some(Feed::Samples),
         _ => indexed(name),
     };

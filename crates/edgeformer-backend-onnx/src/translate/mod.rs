@@ -39,6 +39,9 @@ pub(crate) enum Target {
     File,
 }
 
+/// The input that has a scale of each adapter.
+pub(crate) const ADAPTER_SCALES: &str = "adapter_scales";
+
 /// Choices of a translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Options {
@@ -234,6 +237,7 @@ impl Translator<'_> {
             Op::Multiply => self.b.op("Mul", &values, vec![]),
             Op::Add => self.b.op("Add", &values, vec![]),
             Op::Scale { factor } => self.scale(values[0], *factor),
+            Op::AdapterScale(scale) => self.adapter_scale(values[0], scale),
             Op::SoftCap { cap } => self.soft_cap(values[0], *cap),
             Op::Experts(experts) => self.experts(values[0], experts)?,
             Op::Pool(pool) => self.pool(values[0], *pool),

@@ -1,11 +1,11 @@
 //! Ops on rows: products, norms, elementwise functions, pooling.
 
 use edgeformer_core::Result;
-use edgeformer_core::graph::{Activation, Norm, NormKind, Pool, WeightId};
+use edgeformer_core::graph::{Activation, AdapterScale, Norm, NormKind, Pool, WeightId};
 
-use super::Translator;
 use super::builder::{Name, int};
-use crate::onnx::{Attribute, Domain};
+use super::{ADAPTER_SCALES, Target, Translator};
+use crate::onnx::{Attribute, Dim, Domain, Element};
 
 impl Translator<'_> {
     pub(super) fn linear(
@@ -106,6 +106,20 @@ impl Translator<'_> {
     pub(super) fn scale(&mut self, x: &str, factor: f32) -> Name {
         let factor = self.b.float(factor);
         self.b.op("Mul", &[x, &factor], vec![])
+    }
+
+    /// A session is told the factor of the sequence that runs, for each adapter; in a file adapters
+    /// act as usual.
+    pub(super) fn adapter_scale(&mut self, x: &str, scale: &AdapterScale) -> Name {
+        if self.options.target == Target::File {
+            return self.scale(x, scale.factor * scale.usual);
+        }
+        let count = Dim::Known(self.model.graph.adapters());
+        let scales = self.b.input(ADAPTER_SCALES, Element::F32, &[count]);
+        let adapter = self.b.index(scale.adapter);
+        let own = self.b.op("Gather", &[&scales, &adapter], vec![("axis", int(0))]);
+        let scaled = self.b.op("Mul", &[x, &own], vec![]);
+        if scale.factor == 1.0 { scaled } else { self.scale(&scaled, scale.factor) }
     }
 
     pub(super) fn soft_cap(&mut self, x: &str, cap: f32) -> Name {

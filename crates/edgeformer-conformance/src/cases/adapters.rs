@@ -50,7 +50,7 @@ fn adapts(info: &WeightInfo) -> bool {
 }
 
 /// An adapter for every matrix of the blocks, strong enough to change what a model says.
-fn adapter(model: &Model, rank: usize, seed: u64) -> Result<Adapter> {
+pub(super) fn adapter(model: &Model, rank: usize, seed: u64) -> Result<Adapter> {
     let mut random = Random::new(seed);
     let mut matrix = |shape: [usize; 2]| {
         let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| 0.3 * random.uniform()).collect();
@@ -65,7 +65,7 @@ fn adapter(model: &Model, rank: usize, seed: u64) -> Result<Adapter> {
 }
 
 /// Adds `scale · B A` to the weights.
-fn merge(model: &mut Model, adapter: &Adapter) -> Result<()> {
+pub(super) fn merge(model: &mut Model, adapter: &Adapter) -> Result<()> {
     for (name, LowRank { a, b, scale }) in &adapter.pairs {
         let mut values = model.weights.get(name)?.to_f32();
         let (rows, columns) = (b.shape()[0], a.shape()[1]);

@@ -1,5 +1,6 @@
 //! The cases.
 
+mod adapter_scales;
 mod adapters;
 mod bits;
 mod cache;
@@ -15,6 +16,7 @@ use crate::suite::Case;
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = ops::cases();
     cases.extend(adapters::cases());
+    cases.extend(adapter_scales::cases());
     cases.extend(cache::cases());
     cases.extend(visibility::cases());
     cases.extend(errors::cases());

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use edgeformer_core::graph::GraphInput;
 use edgeformer_core::{
-    Backend, CacheUsage, CompileOptions, Device, Error, Footprint, Graph, Input, KvCache, Model,
-    Outputs, Program, Result, SequenceId, Session, SessionOptions, Span, Step, Unsupported, Want,
+    AdapterScales, Backend, CacheUsage, CompileOptions, Device, Error, Footprint, Graph, Input,
+    KvCache, Model, Outputs, Program, Result, SequenceId, Session, SessionOptions, Span, Step,
+    Unsupported, Visibility, Want,
 };
 
-use super::{Matrix, evaluate, evaluate_seeing};
+use super::{Matrix, ScalesSince, evaluate_scaled};
 
 /// The evaluator as a backend.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +34,9 @@ struct ReferenceSession {
 #[derive(Default)]
 struct Past {
     sequences: BTreeMap<SequenceId, Arc<Vec<u32>>>,
+    scales: BTreeMap<SequenceId, ScalesSince>,
+    /// Adapters of the graph.
+    adapters: usize,
     created: u64,
     limit: u64,
 }
@@ -78,7 +82,8 @@ impl Program for ReferenceProgram {
 
     fn open(self: Arc<Self>, options: &SessionOptions) -> Result<Box<dyn Session>> {
         let limit = (options.context * options.sequences * size_of::<u32>()) as u64;
-        let past = Past { limit, ..Past::default() };
+        let adapters = self.model.graph.adapters();
+        let past = Past { limit, adapters, ..Past::default() };
         Ok(Box::new(ReferenceSession { model: self.model.clone(), options: options.clone(), past }))
     }
 }
@@ -119,17 +124,23 @@ impl Session for ReferenceSession {
 impl ReferenceSession {
     fn evaluate(&self, past: &[u32], span: &Span<'_>) -> Result<(Matrix, Arc<Vec<u32>>)> {
         let context = self.options.context;
+        let scales = self.past.scales.get(&span.sequence).cloned().unwrap_or_default();
         match (span.input, self.model.graph.input) {
             (Input::Tokens(tokens), GraphInput::Tokens { .. }) => {
                 let whole = [past, tokens].concat();
                 let seen = &self.options.visibility;
-                let rows = evaluate_seeing(&self.model, Input::Tokens(&whole), context, seen)?;
+                let rows =
+                    evaluate_scaled(&self.model, Input::Tokens(&whole), context, seen, &scales)?;
                 Ok((rows, Arc::new(whole)))
             }
             (Input::Tokens(_), _) | (_, GraphInput::Tokens { .. }) => {
                 Err(Error::Step("the input is not of the graph's kind".into()))
             }
-            (input, _) => Ok((evaluate(&self.model, input, context)?, Arc::default())),
+            (input, _) => {
+                let seen = Visibility::default();
+                let rows = evaluate_scaled(&self.model, input, context, &seen, &scales)?;
+                Ok((rows, Arc::default()))
+            }
         }
     }
 
@@ -182,16 +193,30 @@ impl KvCache for Past {
     fn truncate(&mut self, seq: SequenceId, len: usize) -> Result<()> {
         let tokens = self.sequences.get_mut(&seq).ok_or(Error::UnknownSequence(seq))?;
         Arc::make_mut(tokens).truncate(len);
+        if let Some(scales) = self.scales.get_mut(&seq) {
+            scales.truncate(len);
+        }
         Ok(())
     }
 
     fn fork(&mut self, seq: SequenceId) -> Result<SequenceId> {
         let tokens = self.tokens(seq)?;
-        Ok(self.add(tokens))
+        let scales = self.scales.get(&seq).cloned();
+        let fork = self.add(tokens);
+        self.scales.extend(scales.map(|scales| (fork, scales)));
+        Ok(fork)
+    }
+
+    fn set_adapters(&mut self, seq: SequenceId, scales: &AdapterScales) -> Result<()> {
+        scales.check(self.adapters)?;
+        let len = self.tokens(seq)?.len();
+        self.scales.entry(seq).or_default().set(len, scales.clone());
+        Ok(())
     }
 
     fn remove(&mut self, seq: SequenceId) {
         self.sequences.remove(&seq);
+        self.scales.remove(&seq);
     }
 
     fn export(&mut self, seq: SequenceId, to: &mut dyn Write) -> Result<()> {

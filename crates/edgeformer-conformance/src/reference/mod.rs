@@ -9,15 +9,17 @@ mod experts;
 mod latent;
 mod matrix;
 mod rows;
+mod scales;
 mod sight;
 
-use edgeformer_core::graph::{CacheSlot, Node, Op, Value, WeightId};
+use edgeformer_core::graph::{CacheSlot, Node, Op, RowKind, Value, WeightId};
 use edgeformer_core::{Error, Input, Model, Result, Visibility};
 
 use sight::Sight;
 
 pub use backend::ReferenceBackend;
 pub use matrix::Matrix;
+pub use scales::ScalesSince;
 
 /// Evaluates a model's graph over the whole input of one sequence: the output rows.
 ///
@@ -41,7 +43,21 @@ pub fn evaluate_seeing(
     context: usize,
     visibility: &Visibility,
 ) -> Result<Matrix> {
-    let evaluator = Evaluator { model, input, context, visibility };
+    evaluate_scaled(model, input, context, visibility, &ScalesSince::default())
+}
+
+/// The same where adapters act as strongly as a sequence says.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_scaled(
+    model: &Model,
+    input: Input<'_>,
+    context: usize,
+    visibility: &Visibility,
+    adapters: &ScalesSince,
+) -> Result<Matrix> {
+    let evaluator = Evaluator { model, input, context, visibility, adapters };
     let mut values: Vec<Matrix> = Vec::with_capacity(model.graph.values.len());
     for node in &model.graph.nodes {
         let made = evaluator.node(node, &values)?;
@@ -55,6 +71,7 @@ struct Evaluator<'a> {
     input: Input<'a>,
     context: usize,
     visibility: &'a Visibility,
+    adapters: &'a ScalesSince,
 }
 
 impl Evaluator<'_> {
@@ -91,6 +108,14 @@ impl Evaluator<'_> {
             Op::Multiply => x().map_rows(|index, row| multiply(row, inputs[1].row(index))),
             Op::Add => x().map_rows(|index, row| add(row, inputs[1].row(index))),
             Op::Scale { factor } => x().map(|value| value * f64::from(*factor)),
+            Op::AdapterScale(scale) => {
+                let by_token =
+                    self.model.graph.values[node.inputs[0].index()].rows == RowKind::Token;
+                x().map_rows(|row, values| {
+                    let scales = self.adapters.at(if by_token { row } else { usize::MAX });
+                    values.iter().map(|value| value * f64::from(scale.of(scales))).collect()
+                })
+            }
             Op::SoftCap { cap } => x().map(|value| rows::soft_cap(value, *cap)),
             Op::Experts(experts) => self.experts(experts, x())?,
             Op::Pool(pool) => rows::pool(*pool, x()),

@@ -1,7 +1,7 @@
 use super::infer::Scope;
 use super::op::{
-    Activation, Attention, CacheSlot, Experts, LatentAttention, Mask, Norm, NormKind, Op, Pool,
-    Unfold,
+    Activation, AdapterScale, Attention, CacheSlot, Experts, LatentAttention, Mask, Norm, NormKind,
+    Op, Pool, Unfold,
 };
 use super::rope::Rope;
 use super::value::{Value, ValueInfo, WeightId, WeightInfo};
@@ -262,6 +262,11 @@ impl GraphBuilder {
     /// [`Op::Scale`].
     pub fn scale(&mut self, x: Value, factor: f32) -> Result<Value> {
         self.push_one(Op::Scale { factor }, &[x])
+    }
+
+    /// [`Op::AdapterScale`].
+    pub fn adapter_scale(&mut self, x: Value, scale: AdapterScale) -> Result<Value> {
+        self.push_one(Op::AdapterScale(scale), &[x])
     }
 
     /// [`Op::SoftCap`].

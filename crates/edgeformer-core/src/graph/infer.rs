@@ -16,6 +16,8 @@ type Shapes = Result<Vec<ValueInfo>, String>;
 
 /// Widest value and largest count that a graph may have: keeps products of two within `usize`.
 const LIMIT: usize = 1 << 28;
+/// Adapters that a graph may have: every sequence has a scale of each.
+const MOST_ADAPTERS: usize = 1 << 10;
 
 impl Scope<'_> {
     /// Shapes of the outputs of `op` over `inputs`.
@@ -36,6 +38,14 @@ impl Scope<'_> {
             Op::Activation(_) => Ok(vec![one(inputs)?]),
             Op::Scale { factor } => {
                 finite("the factor", *factor)?;
+                Ok(vec![one(inputs)?])
+            }
+            Op::AdapterScale(scale) => {
+                finite("the factor", scale.factor)?;
+                finite("the usual scale", scale.usual)?;
+                if scale.adapter >= MOST_ADAPTERS {
+                    return Err(format!("adapter {}, at most {MOST_ADAPTERS}", scale.adapter));
+                }
                 Ok(vec![one(inputs)?])
             }
             Op::SoftCap { cap } => {

@@ -4,7 +4,7 @@
 //! Nothing else changes, so whatever runs, exports or differentiates a graph has adapters too, over
 //! weights of any format.
 
-use super::{Graph, GraphBuilder, Node, Op, Value, WeightId};
+use super::{AdapterScale, Graph, GraphBuilder, Node, Op, Value, WeightId};
 use crate::{Error, Result};
 
 /// A product to be added to that with a weight, as a graph sees it.
@@ -16,6 +16,17 @@ pub struct LowRankTerm {
     pub rank: usize,
     /// What the product is multiplied with.
     pub scale: f32,
+    /// Where sequences choose how strongly it acts.
+    pub choice: Option<AdapterChoice>,
+}
+
+/// An adapter whose scale is a matter of each sequence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdapterChoice {
+    /// Which of the graph's adapters.
+    pub adapter: usize,
+    /// Its scale in sequences of which nothing else was said.
+    pub usual: f32,
 }
 
 /// The names of the two weights that a term has brought into a graph.
@@ -119,9 +130,14 @@ impl Rewriting {
         for Declared { term, a, b } in self.terms.iter().filter(|it| it.term.weight == weight) {
             let mut narrow = self.builder.push(Op::Linear { weight: *a, bias: None }, &[x])?[0];
             // Between the two: that is where the rows are shortest.
-            if term.scale != 1.0 {
-                narrow = self.builder.scale(narrow, term.scale)?;
-            }
+            narrow = match term.choice {
+                Some(AdapterChoice { adapter, usual }) => {
+                    let scale = AdapterScale { adapter, factor: term.scale, usual };
+                    self.builder.adapter_scale(narrow, scale)?
+                }
+                None if term.scale != 1.0 => self.builder.scale(narrow, term.scale)?,
+                None => narrow,
+            };
             let wide = self.builder.push(Op::Linear { weight: *b, bias: None }, &[narrow])?[0];
             y = self.builder.add(y, wide)?;
         }

@@ -16,11 +16,13 @@ mod value;
 
 use serde::{Deserialize, Serialize};
 
+use crate::AdapterScales;
+
 pub use build::GraphBuilder;
-pub use low_rank::{LowRankNames, LowRankTerm};
+pub use low_rank::{AdapterChoice, LowRankNames, LowRankTerm};
 pub use op::{
-    Activation, Attention, CacheSlot, ExpertGroups, Experts, LatentAttention, LatentUp, Mask, Norm,
-    NormKind, Op, Pool, Scoring, Unfold,
+    Activation, AdapterScale, Attention, CacheSlot, ExpertGroups, Experts, LatentAttention,
+    LatentUp, Mask, Norm, NormKind, Op, Pool, Scoring, Unfold,
 };
 pub use rope::{Rope, RopeLayout, RopeScaling, yarn_mscale};
 pub use value::{RowKind, Value, ValueInfo, WeightId, WeightInfo};
@@ -199,6 +201,27 @@ impl Graph {
     /// Whether the graph generates text.
     pub fn is_decoder(&self) -> bool {
         self.output.kind == OutputKind::Logits
+    }
+
+    /// How many adapters it has whose scales are a matter of each sequence.
+    pub fn adapters(&self) -> usize {
+        let behind = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::AdapterScale(scale) => Some(scale.adapter + 1),
+            _ => None,
+        });
+        behind.max().unwrap_or(0)
+    }
+
+    /// The scale of each of [`adapters`](Self::adapters) in a sequence that has these; that of one
+    /// that no node reads is 1.
+    pub fn adapter_scales(&self, scales: &AdapterScales) -> Vec<f32> {
+        let mut all = vec![1.0; self.adapters()];
+        for node in &self.nodes {
+            if let Op::AdapterScale(AdapterScale { adapter, usual, .. }) = node.op {
+                all[adapter] = scales.of(adapter).unwrap_or(usual);
+            }
+        }
+        all
     }
 
     /// Tokens that the vocabulary has, zero if the input is no text.

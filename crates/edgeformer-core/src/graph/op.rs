@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rope::Rope;
 use super::value::WeightId;
+use crate::AdapterScales;
 
 /// The vocabulary of transformers. An op says what is computed and never how.
 ///
@@ -75,6 +76,8 @@ pub enum Op {
         /// The constant.
         factor: f32,
     },
+    /// Times how strongly an adapter acts on the sequence that a row belongs to.
+    AdapterScale(AdapterScale),
     /// `cap * tanh(x / cap)`.
     SoftCap {
         /// The bound.
@@ -228,6 +231,25 @@ pub enum LatentUp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CacheSlot(pub u32);
 
+/// Between the two matrices of a low-rank adapter whose scale is a matter of each sequence
+/// ([`KvCache::set_adapters`](crate::KvCache::set_adapters)).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdapterScale {
+    /// Which of the graph's adapters.
+    pub adapter: usize,
+    /// What its rows are multiplied with besides: `alpha / rank` as a rule.
+    pub factor: f32,
+    /// Its scale in sequences of which nothing else was said.
+    pub usual: f32,
+}
+
+impl AdapterScale {
+    /// What the rows of a sequence with these scales are multiplied with.
+    pub fn of(&self, scales: &AdapterScales) -> f32 {
+        self.factor * scales.of(self.adapter).unwrap_or(self.usual)
+    }
+}
+
 /// An elementwise function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -340,6 +362,7 @@ impl Op {
             | Self::Multiply
             | Self::Add
             | Self::Scale { .. }
+            | Self::AdapterScale(_)
             | Self::SoftCap { .. }
             | Self::Pool(_) => Vec::new(),
         }
@@ -364,6 +387,7 @@ impl Op {
             Self::Multiply => "multiply",
             Self::Add => "add",
             Self::Scale { .. } => "scale",
+            Self::AdapterScale(_) => "adapter_scale",
             Self::SoftCap { .. } => "soft_cap",
             Self::Experts(_) => "experts",
             Self::Pool(_) => "pool",

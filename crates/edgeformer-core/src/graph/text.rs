@@ -122,6 +122,10 @@ impl Graph {
             }
             Op::Activation(activation) => said.push(format!("{activation:?}").to_lowercase()),
             Op::Scale { factor } => said.push(format!("factor={factor}")),
+            Op::AdapterScale(scale) => {
+                said.push(format!("adapter={} usual={}", scale.adapter, scale.usual));
+                unless(scale.factor == 1.0, &mut said, || format!("factor={}", scale.factor));
+            }
             Op::SoftCap { cap } => said.push(format!("cap={cap}")),
             Op::Experts(e) => {
                 said.push(

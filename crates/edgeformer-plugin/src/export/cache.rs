@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use edgeformer_core::{KvCache, Result, SequenceId};
+use edgeformer_core::{AdapterScales, KvCache, Result, SequenceId};
 
 use super::call::{answer, done, json, put};
 use super::session::opened;
@@ -64,6 +64,23 @@ pub unsafe extern "C" fn adopt(
     unsafe {
         put(adopted, reply, || cache(session)?.adopt(SequenceId(sequence), list(tokens, count)))
     }
+}
+
+pub unsafe extern "C" fn set_adapters(
+    session: Handle,
+    sequence: u64,
+    scales: *const f32,
+    count: usize,
+    reply: Writer,
+) -> Status {
+    // SAFETY: the host names a session of this plugin, for itself, and lends the scales.
+    done(reply, || unsafe {
+        let scales = match scales.is_null() {
+            true => AdapterScales::USUAL,
+            false => AdapterScales::new(list(scales, count))?,
+        };
+        cache(session)?.set_adapters(SequenceId(sequence), &scales)
+    })
 }
 
 pub unsafe extern "C" fn remove(session: Handle, sequence: u64, reply: Writer) -> Status {

@@ -51,6 +51,7 @@ pub const fn table<P: Provider>() -> BackendV1 {
         cache_export: cache::export,
         cache_import: cache::import,
         cache_usage: cache::usage,
+        cache_set_adapters: Some(cache::set_adapters),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table in a library.
 
+use std::mem::{MaybeUninit, offset_of};
 use std::path::Path;
 
 use libloading::Library;
@@ -39,14 +40,33 @@ pub unsafe fn table(path: &Path) -> Result<&'static BackendV1> {
             "speaks version {abi_version} of the interface, this program version {ABI_VERSION}: build it against the same edgeformer-plugin"
         )));
     }
-    if struct_size < size_of::<BackendV1>() {
+    if struct_size < NEEDED {
         return Err(wrong(format!(
             "its table has {struct_size} bytes, {} are needed: build it against the same edgeformer-plugin",
-            size_of::<BackendV1>()
+            NEEDED
         )));
     }
-    // SAFETY: the table is of this version and whole, and the library stays for ever.
-    Ok(unsafe { &*head.cast::<BackendV1>() })
+    // SAFETY: the table is of this version and has at least what is needed.
+    Ok(Box::leak(Box::new(unsafe { extended(head.cast(), struct_size) })))
+}
+
+/// Bytes of the first tables of this version.
+const NEEDED: usize = offset_of!(BackendV1, cache_set_adapters);
+
+/// A table whose functions behind its end are absent.
+///
+/// # Safety
+/// `table` has `size` bytes, at least [`NEEDED`] of them.
+unsafe fn extended(table: *const u8, size: usize) -> BackendV1 {
+    let mut whole = MaybeUninit::<BackendV1>::zeroed();
+    let whole_size = size_of::<BackendV1>();
+    let known = if size < whole_size { NEEDED } else { whole_size };
+    // SAFETY: both have so many bytes. What stays zero is optional functions, and that is their
+    // absence.
+    unsafe {
+        std::ptr::copy_nonoverlapping(table, whole.as_mut_ptr().cast(), known);
+        whole.assume_init()
+    }
 }
 
 /// Every symbol is found now or never, and none is lent to other libraries.

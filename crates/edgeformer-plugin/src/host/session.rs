@@ -2,7 +2,8 @@ use std::ffi::c_void;
 use std::io::{Read, Write};
 
 use edgeformer_core::{
-    CacheUsage, Error, Input, KvCache, Outputs, Result, SequenceId, Session, Span, Step, Want,
+    AdapterScales, CacheUsage, Error, Input, KvCache, Outputs, Result, SequenceId, Session, Span,
+    Step, Want,
 };
 
 use super::backend::Plugin;
@@ -162,6 +163,24 @@ impl KvCache for PluginSession {
             adopt(handle, sequence.0, tokens.as_ptr(), tokens.len(), &mut adopted, reply)
         })?;
         Ok(adopted)
+    }
+
+    fn set_adapters(&mut self, sequence: SequenceId, scales: &AdapterScales) -> Result<()> {
+        let Some(set) = self.plugin.table.cache_set_adapters else {
+            return match scales.all() {
+                None => Ok(()),
+                Some(_) => Err(Error::Backend {
+                    backend: self.plugin.name.to_string(),
+                    problem: "it was built before sequences had adapters of their own: build it against this edgeformer-plugin".into(),
+                }),
+            };
+        };
+        let (scales, count) = match scales.all() {
+            Some(scales) => (scales.as_ptr(), scales.len()),
+            None => (std::ptr::null(), 0),
+        };
+        // SAFETY: the session is used by nobody else, and the scales live until the call is over.
+        self.call(|handle, reply| unsafe { set(handle, sequence.0, scales, count, reply) })
     }
 
     fn remove(&mut self, sequence: SequenceId) {

@@ -122,6 +122,8 @@ fn described(checkpoint: &Checkpoint, recipe: &Recipe, options: &Options<'_>) ->
     let mut checkpoint = checkpoint.clone();
     checkpoint.set("general.quantization_version", QUANTIZATION_VERSION);
     checkpoint.set("general.file_type", recipe.file_type());
+    // How the source was made is not how this is.
+    recipe::DESCRIPTION.iter().for_each(|key| checkpoint.unset(key));
     if options.describe {
         recipe::describe(&mut checkpoint, options);
     }

@@ -105,13 +105,21 @@ fn facts(checkpoint: &Checkpoint, has_importance: bool) -> ModelFacts<'_> {
     }
 }
 
-/// Says in the metadata how the file was made, under llama.cpp's keys where it has them.
+/// What [`describe`] may set: method, and data set, entries and chunks of the importance matrix,
+/// under llama.cpp's keys where it has them.
+pub(super) const DESCRIPTION: [&str; 4] = [
+    "edgeformer.quantize.method",
+    "quantize.imatrix.dataset",
+    "quantize.imatrix.entries_count",
+    "quantize.imatrix.chunks_count",
+];
+
+/// Says in the metadata how the file was made.
 pub(super) fn describe(checkpoint: &mut Checkpoint, options: &Options<'_>) {
-    checkpoint.set("edgeformer.quantize.method", method_name(&options.method));
+    let [method, dataset, entries, chunks] = DESCRIPTION;
+    checkpoint.set(method, method_name(&options.method));
     let Some(imatrix) = options.imatrix else { return };
-    checkpoint.set("quantize.imatrix.dataset", imatrix.datasets.join(", "));
-    let entries = i32::try_from(imatrix.entries.len()).unwrap_or(i32::MAX);
-    checkpoint.set("quantize.imatrix.entries_count", entries);
-    let chunks = i32::try_from(imatrix.chunks).unwrap_or(i32::MAX);
-    checkpoint.set("quantize.imatrix.chunks_count", chunks);
+    checkpoint.set(dataset, imatrix.datasets.join(", "));
+    checkpoint.set(entries, i32::try_from(imatrix.entries.len()).unwrap_or(i32::MAX));
+    checkpoint.set(chunks, i32::try_from(imatrix.chunks).unwrap_or(i32::MAX));
 }

@@ -1,4 +1,4 @@
-use edgeformer_core::Config;
+use edgeformer_core::{AdapterScales, Config, Graph};
 use edgeformer_models::ModelFile;
 use edgeformer_models::text::{AddSpecial, Message, Tokenizer, Variables};
 
@@ -45,6 +45,46 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// The answer goes on behind the end of the text: end tokens are never chosen.
     pub ignore_eos: bool,
+    /// Which adapters act on prompt and answer; those that are not named do not. `None` is all, as
+    /// the engine was opened.
+    pub adapters: Option<Vec<AdapterUse>>,
+}
+
+/// An adapter in a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdapterUse {
+    /// Its place in [`EngineOptions::adapters`](crate::EngineOptions::adapters), from 0.
+    pub id: usize,
+    /// What its product is multiplied with, in place of the scale that it was opened with.
+    pub scale: f32,
+}
+
+/// The scales of a graph's adapters in a request.
+pub(super) fn scales(graph: &Graph, chosen: Option<&[AdapterUse]>) -> Result<AdapterScales> {
+    let Some(chosen) = chosen else { return Ok(AdapterScales::USUAL) };
+    let usual = graph.adapter_scales(&AdapterScales::USUAL);
+    let mut scales = vec![None; usual.len()];
+    for &AdapterUse { id, scale } in chosen {
+        match scales.get_mut(id) {
+            Some(free @ None) => *free = Some(scale),
+            Some(Some(_)) => return Err(Error::Request(format!("adapter {id} is named twice"))),
+            None => {
+                let known = match usual.len() {
+                    0 => "none".into(),
+                    count => format!("adapters 0 to {}", count - 1),
+                };
+                return Err(Error::Request(format!(
+                    "there is no adapter {id}: the engine was opened with {known}"
+                )));
+            }
+        }
+    }
+    let scales: Vec<f32> = scales.into_iter().map(Option::unwrap_or_default).collect();
+    // What is asked for in two ways is one choice, whose beginnings are shared.
+    if scales == usual {
+        return Ok(AdapterScales::USUAL);
+    }
+    Ok(AdapterScales::new(&scales)?)
 }
 
 impl From<&Config> for GenerateOptions {
@@ -54,6 +94,7 @@ impl From<&Config> for GenerateOptions {
             max_tokens: config.max_tokens,
             stop: config.stop.clone(),
             ignore_eos: config.ignore_eos,
+            adapters: None,
         }
     }
 }

@@ -141,7 +141,8 @@ impl Engine {
     ///
     /// # Errors
     /// If the model writes no text, or the prompt is empty, names tokens outside the vocabulary,
-    /// or does not fit the context (unless sinks and windows make sequences endless).
+    /// or does not fit the context (unless sinks and windows make sequences endless); if the options
+    /// name an adapter that the engine does not have.
     pub fn generate<'a>(
         &self,
         prompt: impl Into<Prompt<'a>>,
@@ -184,12 +185,13 @@ impl Engine {
             )));
         }
         let prompt = generate::encode(&self.file, prompt)?;
+        let adapters = generate::scales(self.graph(), options.adapters.as_deref())?;
         if let Some(context) = longest(&self.session).filter(|&longest| prompt.len() > longest) {
             return Err(Error::PromptTooLong { prompt: prompt.len(), context });
         }
         let (events, inbox) = mpsc::channel();
-        let job =
-            Job { prompt, options: options.clone(), conversation, events, clock: Clock::start() };
+        let (options, clock) = (options.clone(), Clock::start());
+        let job = Job { prompt, options, adapters, conversation, events, clock };
         self.send(Command::Do(Work::Generate(Box::new(job))))?;
         Ok(TextStream::new(inbox))
     }

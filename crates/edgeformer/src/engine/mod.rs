@@ -26,7 +26,7 @@ mod work;
 pub(crate) use choose::Chosen;
 pub use conversation::Conversation;
 pub use evaluate::Evaluation;
-pub use generate::{GenerateOptions, Prompt};
+pub use generate::{AdapterUse, GenerateOptions, Prompt};
 pub use handle::Engine;
 pub use sample::{Dry, Penalties, SamplingOptions};
 pub(crate) use speculate::DraftPlan;

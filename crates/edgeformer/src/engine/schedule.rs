@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
-use edgeformer_core::{Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want};
+use edgeformer_core::{
+    AdapterScales, Input, Outputs, SequenceId, Session, SessionOptions, Span, Step, Want,
+};
 use edgeformer_models::ModelFile;
 
 use super::evaluate::evaluate;
-use super::kept::KeptCaches;
+use super::kept::{KeptCaches, Seen};
 use super::sequence::{Job, Running, Verdict};
 use super::speculate::Speculator;
 use super::stream::Event;
@@ -251,13 +253,13 @@ impl Worker {
 
     fn start(&mut self, job: Job) -> Result<()> {
         let resumed = job.conversation.and_then(|conversation| {
-            self.kept.resume(conversation, &job.prompt, self.session.cache())
+            self.kept.resume(conversation, &job.prompt, &job.adapters, self.session.cache())
         });
         let (sequence, cached) = match resumed {
             Some(resumed) => resumed,
             None => {
                 self.make_room();
-                self.begin(&job.prompt)?
+                self.begin(&job.prompt, &job.adapters)?
             }
         };
         self.running.push(Running::start(job, &self.file, sequence, cached));
@@ -271,11 +273,12 @@ impl Worker {
     }
 
     /// A new sequence, which takes over what the cache still holds of such a beginning.
-    fn begin(&mut self, prompt: &[u32]) -> Result<(SequenceId, usize)> {
+    fn begin(&mut self, prompt: &[u32], adapters: &AdapterScales) -> Result<(SequenceId, usize)> {
         let cache = self.session.cache();
         let sequence = cache.create()?;
+        let set = cache.set_adapters(sequence, adapters);
         // The last token is run again: its logits are what the answer starts from.
-        match cache.adopt(sequence, &prompt[..prompt.len() - 1]) {
+        match set.and_then(|()| cache.adopt(sequence, &prompt[..prompt.len() - 1])) {
             Ok(cached) => Ok((sequence, cached)),
             Err(error) => {
                 cache.remove(sequence);
@@ -287,13 +290,16 @@ impl Worker {
     /// Drops answers that have ended; conversations keep their cache.
     fn retire(&mut self) {
         for running in self.running.extract_if(.., |running| running.ended) {
-            let Running { sequence, conversation, mut tokens, fed, .. } = running;
+            let Running { sequence, conversation, adapters, mut tokens, fed, .. } = running;
             if let Some(speculator) = &mut self.speculator {
                 speculator.forget(sequence);
             }
             tokens.truncate(fed);
             match conversation {
-                Some(conversation) => self.kept.keep(conversation, sequence, tokens),
+                Some(conversation) => {
+                    let seen = Seen { tokens, adapters };
+                    self.kept.keep(conversation, sequence, seen);
+                }
                 None => self.session.cache().remove(sequence),
             }
         }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use edgeformer_core::{Rows, SequenceId};
+use edgeformer_core::{AdapterScales, Rows, SequenceId};
 use edgeformer_models::ModelFile;
 use edgeformer_models::text::{AddSpecial, TextStream as Detokenizer, Tokenizer};
 
@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub(super) struct Job {
     pub prompt: Vec<u32>,
     pub options: GenerateOptions,
+    /// How strongly adapters act.
+    pub adapters: AdapterScales,
     /// The conversation it belongs to, whose cache it continues.
     pub conversation: Option<u64>,
     pub events: Sender<Event>,
@@ -27,6 +29,7 @@ pub(super) struct Job {
 pub(super) struct Running {
     pub sequence: SequenceId,
     pub conversation: Option<u64>,
+    pub adapters: AdapterScales,
     /// Prompt and answer; while a step runs, its guesses behind them.
     pub tokens: Vec<u32>,
     /// How many of `tokens` the cache holds.
@@ -69,7 +72,7 @@ struct Text {
 impl Running {
     /// Starts a job whose first `cached` tokens are in the cache of `sequence`.
     pub fn start(job: Job, file: &Arc<ModelFile>, sequence: SequenceId, cached: usize) -> Self {
-        let Job { prompt, options, conversation, events, clock } = job;
+        let Job { prompt, options, adapters, conversation, events, clock } = job;
         let tokenizer = tokenizer(file).ok();
         // Four texts to encode: only for those who asked for DRY.
         let dry = options.sampling.dry.multiplier > 0.0;
@@ -77,6 +80,7 @@ impl Running {
         Self {
             sequence,
             conversation,
+            adapters,
             fed: cached,
             ended: false,
             guessed: 0,

@@ -152,7 +152,7 @@ impl ModelJudge {
                 sampling: SamplingOptions { seed, ..answering.sampling.clone() },
                 max_tokens: Some(answering.max_tokens),
                 stop: answering.stop.clone(),
-                ignore_eos: false,
+                ..GenerateOptions::default()
             };
             engine.generate(Prompt::Tokens(&tokens), &options)
         };

@@ -113,7 +113,7 @@ fn full_latents_write_what_the_model_writes() {
     assert!(told.contains("what it costs was not measured"), "{told}");
     let written = |model: &Path| {
         let model = text(model);
-        stdout(&["generate", "To be", "-n", "30", "--temperature", "0", "--quiet", "-m", model])
+        stdout(&["generate", "To be", "-n", "20", "--temperature", "0", "--quiet", "-m", model])
     };
     assert_eq!(written(&out), written(&embedded()));
 }

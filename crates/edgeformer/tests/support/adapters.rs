@@ -77,13 +77,19 @@ pub fn embedded() -> PathBuf {
 
 /// Writes an adapter for some linear layers of a model, strong enough to change what it writes.
 pub fn write_adapter(model: &Path, to: &Path) {
+    write_block_adapter(model, to, 0);
+}
+
+/// The same for the linear layers of one block.
+pub fn write_block_adapter(model: &Path, to: &Path, block: usize) {
     let file = open_with(model, &OpenOptions { tokenizer: false }).unwrap();
     let graph = &file.model.graph;
     let weights = graph.nodes.iter().filter_map(|node| match node.op {
         Op::Linear { weight, .. } => Some(graph.weight(weight)),
         _ => None,
     });
-    let pairs = weights.filter(|info| info.name.starts_with("blk.0.")).map(|info| {
+    let of_block = format!("blk.{block}.");
+    let pairs = weights.filter(|info| info.name.starts_with(&of_block)).map(|info| {
         let matrix = |shape: [usize; 2]| {
             let values: Vec<f32> =
                 (0..shape[0] * shape[1]).map(|i| ((i * 7919) % 101) as f32 / 500.0 - 0.1).collect();

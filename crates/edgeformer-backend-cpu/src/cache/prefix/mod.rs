@@ -15,9 +15,11 @@
 //!      `----[ grumpy bot ]-----> node 2    page 2    page 5
 //! ```
 //!
+//! - **There are several trees.** Under other scales of adapters the same tokens have other keys and
+//!   values: sequences begin at a [`Start`] that says which.
 //! - **A hash chain finds nodes.** The key of a node is a hash of its parent's key and its tokens,
-//!   the first of a number for model and cache configuration, as in vLLM's automatic prefix
-//!   caching. Keys only lead to candidates: parent and tokens are compared, so that two beginnings
+//!   the first of a number for model, cache configuration and start, as in vLLM's automatic prefix
+//!   caching. Keys only lead to candidates: place and tokens are compared, so that two beginnings
 //!   are never taken for one another.
 //! - **Nodes go with their pages.** When the last page of a node is cleared and no node hangs on
 //!   it, it goes, and its parents with it as far as they have neither.
@@ -41,6 +43,20 @@ use nodes::Nodes;
 
 pub(super) use nodes::NodeId;
 
+/// Where sequences begin: those to which the same tokens mean the same keys and values. Numbers
+/// tell choices among adapters apart; the first is for sequences that chose nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Start(pub u64);
+
+/// Where tokens stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the start of a sequence.
+    Start(Start),
+    /// Behind a node.
+    Behind(NodeId),
+}
+
 /// The tree of known beginnings: see the [module](self).
 pub(super) struct PrefixIndex {
     seed: u64,
@@ -57,25 +73,25 @@ impl PrefixIndex {
         Self { seed, page_tokens, nodes: Nodes::new(page_tokens, groups), hash: chain }
     }
 
-    /// The node for `tokens` behind `parent` (`None`: at the start), if it is known. `None` too if
-    /// the parent is gone or `tokens` are not exactly one page.
-    pub fn find(&self, parent: Option<NodeId>, tokens: &[u32]) -> Option<NodeId> {
-        self.nodes.find(self.key(parent, tokens)?, parent, tokens)
+    /// The node for `tokens` at a place, if it is known. `None` too if the place is gone or `tokens`
+    /// are not exactly one page.
+    pub fn find(&self, place: Place, tokens: &[u32]) -> Option<NodeId> {
+        self.nodes.find(self.key(place, tokens)?, place, tokens)
     }
 
-    /// The node for `tokens` behind `parent`, added if it is new. `None` if the parent is gone or
+    /// The node for `tokens` at a place, added if it is new. `None` if the place is gone or
     /// `tokens` are not exactly one page. A node that is added has no pages; it stays until one is
     /// set and cleared again, or cleared without having been set.
-    pub fn insert(&mut self, parent: Option<NodeId>, tokens: &[u32]) -> Option<NodeId> {
-        let key = self.key(parent, tokens)?;
-        let known = self.nodes.find(key, parent, tokens);
-        Some(known.unwrap_or_else(|| self.nodes.add(key, parent, tokens)))
+    pub fn insert(&mut self, place: Place, tokens: &[u32]) -> Option<NodeId> {
+        let key = self.key(place, tokens)?;
+        let known = self.nodes.find(key, place, tokens);
+        Some(known.unwrap_or_else(|| self.nodes.add(key, place, tokens)))
     }
 
-    /// The node that `node` hangs on: `None` at the start, and if `node` is gone.
+    /// Where a node is, if it is not gone.
     #[cfg(test)]
-    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
-        self.nodes.get(node)?.parent
+    pub fn place(&self, node: NodeId) -> Option<Place> {
+        Some(self.nodes.get(node)?.place)
     }
 
     /// Says which page of a group holds the last tokens of a node. Without effect if it is gone.
@@ -106,10 +122,10 @@ impl PrefixIndex {
         self.nodes.len()
     }
 
-    fn key(&self, parent: Option<NodeId>, tokens: &[u32]) -> Option<u64> {
-        let before = match parent {
-            Some(parent) => self.nodes.get(parent)?.key,
-            None => self.seed,
+    fn key(&self, place: Place, tokens: &[u32]) -> Option<u64> {
+        let before = match place {
+            Place::Behind(node) => self.nodes.get(node)?.key,
+            Place::Start(Start(number)) => self.seed.wrapping_add(number),
         };
         (tokens.len() == self.page_tokens).then(|| (self.hash)(before, tokens))
     }

@@ -1,5 +1,7 @@
 //! The nodes: their memory, their ids, and the buckets they are looked for in.
 
+use super::{Place, Start};
+
 /// No node, in a bucket's list.
 const END: u32 = u32::MAX;
 
@@ -34,8 +36,8 @@ pub(super) struct Node {
     alive: bool,
     /// Hash of all its tokens.
     pub key: u64,
-    /// What it hangs on; `None` at the start.
-    pub parent: Option<NodeId>,
+    /// What it hangs on.
+    pub place: Place,
     children: u32,
     /// Groups that have a page here.
     filled: u32,
@@ -62,12 +64,12 @@ impl Nodes {
         (node.alive && node.generation == id.generation).then_some(node)
     }
 
-    /// The node for `tokens` behind `parent`, looked for by its key.
-    pub fn find(&self, key: u64, parent: Option<NodeId>, tokens: &[u32]) -> Option<NodeId> {
+    /// The node for `tokens` at a place, looked for by its key.
+    pub fn find(&self, key: u64, place: Place, tokens: &[u32]) -> Option<NodeId> {
         let mut index = self.buckets[self.bucket(key)];
         while index != END {
             let node = &self.nodes[index as usize];
-            if node.key == key && node.parent == parent && self.tokens(index) == tokens {
+            if node.key == key && node.place == place && self.tokens(index) == tokens {
                 return Some(NodeId { index, generation: node.generation });
             }
             index = node.next;
@@ -75,32 +77,31 @@ impl Nodes {
         None
     }
 
-    /// Adds a node without pages. Its parent is alive, and it is not there yet.
-    pub fn add(&mut self, key: u64, parent: Option<NodeId>, tokens: &[u32]) -> NodeId {
+    /// Adds a node without pages. What it hangs on is alive, and it is not there yet.
+    pub fn add(&mut self, key: u64, place: Place, tokens: &[u32]) -> NodeId {
         let index = self.vacant.pop().unwrap_or_else(|| self.grow());
-        let place = index as usize;
-        self.tokens[place * self.page_tokens..][..self.page_tokens].copy_from_slice(tokens);
-        let node = &mut self.nodes[place];
-        *node = Node { alive: true, key, parent, ..Node::vacant(node.generation) };
+        let own = index as usize;
+        self.tokens[own * self.page_tokens..][..self.page_tokens].copy_from_slice(tokens);
+        let node = &mut self.nodes[own];
+        *node = Node { alive: true, key, place, ..Node::vacant(node.generation) };
         let id = NodeId { index, generation: node.generation };
         self.link(index);
-        if let Some(parent) = parent {
+        if let Place::Behind(parent) = place {
             self.nodes[parent.place()].children += 1;
         }
         id
     }
 
-    /// Takes a bare node out; returns its parent.
+    /// Takes a bare node out; returns the one that it hung on.
     pub fn remove(&mut self, id: NodeId) -> Option<NodeId> {
         self.unlink(id.index);
         let node = &mut self.nodes[id.place()];
-        let parent = node.parent;
+        let place = node.place;
         *node = Node::vacant(node.generation.wrapping_add(1));
         self.vacant.push(id.index);
-        if let Some(parent) = parent {
-            self.nodes[parent.place()].children -= 1;
-        }
-        parent
+        let Place::Behind(parent) = place else { return None };
+        self.nodes[parent.place()].children -= 1;
+        Some(parent)
     }
 
     /// The page of a group at a node that has not gone.
@@ -203,8 +204,8 @@ impl NodeId {
 
 impl Node {
     fn vacant(generation: u32) -> Self {
-        let (key, parent, children, filled, next) = (0, None, 0, 0, END);
-        Self { generation, alive: false, key, parent, children, filled, next }
+        let (key, place, children, filled, next) = (0, Place::Start(Start(0)), 0, 0, END);
+        Self { generation, alive: false, key, place, children, filled, next }
     }
 
     /// Whether it has no page and nothing hangs on it.

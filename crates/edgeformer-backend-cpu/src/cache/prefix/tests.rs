@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{NodeId, PrefixIndex, chain};
+use super::Place::Behind;
+use super::{NodeId, Place, PrefixIndex, Start, chain};
+
+const START: Place = Place::Start(Start(0));
 
 fn index() -> PrefixIndex {
     PrefixIndex::new(1, 2, 2)
@@ -13,59 +16,71 @@ fn index() -> PrefixIndex {
 #[test]
 fn beginnings_are_told_apart_by_all_their_tokens() {
     let mut index = index();
-    let a = index.insert(None, &[1, 2]).unwrap();
-    let b = index.insert(None, &[3, 4]).unwrap();
-    let behind_a = index.insert(Some(a), &[5, 6]).unwrap();
-    let behind_b = index.insert(Some(b), &[5, 6]).unwrap();
+    let a = index.insert(START, &[1, 2]).unwrap();
+    let b = index.insert(START, &[3, 4]).unwrap();
+    let behind_a = index.insert(Behind(a), &[5, 6]).unwrap();
+    let behind_b = index.insert(Behind(b), &[5, 6]).unwrap();
     assert_ne!(behind_a, behind_b);
-    assert_eq!(index.insert(Some(a), &[5, 6]), Some(behind_a));
-    assert_eq!(index.find(Some(b), &[5, 6]), Some(behind_b));
-    assert_eq!(index.find(None, &[5, 6]), None);
-    assert_eq!((index.parent(behind_b), index.parent(b)), (Some(b), None));
+    assert_eq!(index.insert(Behind(a), &[5, 6]), Some(behind_a));
+    assert_eq!(index.find(Behind(b), &[5, 6]), Some(behind_b));
+    assert_eq!(index.find(START, &[5, 6]), None);
+    assert_eq!((index.place(behind_b), index.place(b)), (Some(Behind(b)), Some(START)));
     assert_eq!(index.len(), 4);
+}
+
+#[test]
+fn starts_are_told_apart() {
+    let mut index = index();
+    let other = Place::Start(Start(1));
+    let a = index.insert(START, &[1, 2]).unwrap();
+    assert_eq!(index.find(other, &[1, 2]), None);
+    let b = index.insert(other, &[1, 2]).unwrap();
+    assert_ne!(a, b);
+    assert_eq!((index.find(START, &[1, 2]), index.find(other, &[1, 2])), (Some(a), Some(b)));
+    assert_eq!(index.place(b), Some(other));
 }
 
 #[test]
 fn a_page_is_exactly_full() {
     let mut index = index();
-    assert_eq!(index.insert(None, &[1]), None);
-    assert_eq!(index.insert(None, &[1, 2, 3]), None);
-    assert_eq!(index.find(None, &[]), None);
+    assert_eq!(index.insert(START, &[1]), None);
+    assert_eq!(index.insert(START, &[1, 2, 3]), None);
+    assert_eq!(index.find(START, &[]), None);
     assert_eq!(index.len(), 0);
 }
 
 #[test]
 fn nodes_go_with_their_last_page_and_their_last_child() {
     let mut index = index();
-    let a = index.insert(None, &[1, 2]).unwrap();
-    let b = index.insert(Some(a), &[3, 4]).unwrap();
+    let a = index.insert(START, &[1, 2]).unwrap();
+    let b = index.insert(Behind(a), &[3, 4]).unwrap();
     index.set_page(a, 0, 10);
     index.set_page(b, 0, 11);
     index.set_page(b, 1, 12);
     index.clear_page(a, 0);
     assert_eq!(index.page(a, 0), None);
     // The way to what hangs on it.
-    assert_eq!(index.find(None, &[1, 2]), Some(a));
+    assert_eq!(index.find(START, &[1, 2]), Some(a));
     index.clear_page(b, 0);
     assert_eq!((index.page(b, 0), index.page(b, 1), index.len()), (None, Some(12), 2));
     index.clear_page(b, 1);
     assert_eq!(index.len(), 0);
-    assert_eq!(index.find(None, &[1, 2]), None);
+    assert_eq!(index.find(START, &[1, 2]), None);
 }
 
 #[test]
 fn ids_of_nodes_that_went_name_nothing() {
     let mut index = index();
-    let gone = index.insert(None, &[1, 2]).unwrap();
+    let gone = index.insert(START, &[1, 2]).unwrap();
     index.clear_page(gone, 0);
-    let other = index.insert(None, &[1, 2]).unwrap();
+    let other = index.insert(START, &[1, 2]).unwrap();
     assert_ne!(gone, other);
     index.set_page(other, 0, 5);
     index.set_page(gone, 0, 6);
     index.clear_page(gone, 0);
     assert_eq!((index.page(gone, 0), index.page(other, 0)), (None, Some(5)));
-    assert_eq!(index.insert(Some(gone), &[3, 4]), None);
-    assert_eq!(index.find(Some(gone), &[3, 4]), None);
+    assert_eq!(index.insert(Behind(gone), &[3, 4]), None);
+    assert_eq!(index.find(Behind(gone), &[3, 4]), None);
 }
 
 #[test]
@@ -92,8 +107,9 @@ fn a_warm_index_keeps_its_memory() {
     let mut memory = None;
     for round in 0..100u32 {
         for token in 0..64 {
-            let parent = last.last().copied().filter(|_| token % 8 != 0);
-            let node = index.insert(parent, &[round, token]).unwrap();
+            let parent = last.last().filter(|_| token % 8 != 0);
+            let place = parent.map_or(START, |&parent| Behind(parent));
+            let node = index.insert(place, &[round, token]).unwrap();
             index.set_page(node, 0, token);
             last.push(node);
         }
@@ -106,9 +122,10 @@ fn a_warm_index_keeps_its_memory() {
 
 #[derive(Debug, Clone)]
 enum Action {
-    /// Behind one of the nodes there ever were, or at the start.
+    /// Behind one of the nodes there ever were, or at a start.
     Insert {
         parent: Option<usize>,
+        start: u32,
         token: u32,
     },
     Set {
@@ -129,8 +146,8 @@ const HASHES: &[fn(u64, &[u32]) -> u64] =
 fn action() -> impl Strategy<Value = Action> {
     let node = any::<usize>;
     prop_oneof![
-        3 => (prop::option::weighted(0.8, node()), 0..3u32)
-            .prop_map(|(parent, token)| Action::Insert { parent, token }),
+        3 => (prop::option::weighted(0.8, node()), 0..2u32, 0..3u32)
+            .prop_map(|(parent, start, token)| Action::Insert { parent, start, token }),
         3 => (node(), 0..2usize, any::<u32>())
             .prop_map(|(node, group, page)| Action::Set { node, group, page }),
         4 => (node(), 0..2usize).prop_map(|(node, group)| Action::Clear { node, group }),
@@ -143,19 +160,27 @@ struct Known {
     id: NodeId,
     /// In the list.
     parent: Option<usize>,
+    /// The number of the start, then the tokens.
     path: Vec<u32>,
     pages: [Option<u32>; 2],
     alive: bool,
 }
 
-fn insert(index: &mut PrefixIndex, list: &mut Vec<Known>, parent: Option<usize>, token: u32) {
+fn insert(
+    index: &mut PrefixIndex,
+    list: &mut Vec<Known>,
+    parent: Option<usize>,
+    start: u32,
+    token: u32,
+) {
     let before = parent.map(|parent| list[parent].clone());
     let tokens = [token, token + 1];
-    let found = index.insert(before.as_ref().map(|known| known.id), &tokens);
+    let place = before.as_ref().map_or(at_start(start), |known| Behind(known.id));
+    let found = index.insert(place, &tokens);
     if before.as_ref().is_some_and(|known| !known.alive) {
         return assert_eq!(found, None);
     }
-    let mut path = before.map_or(Vec::new(), |known| known.path);
+    let mut path = before.map_or(vec![start], |known| known.path);
     path.extend(tokens);
     let known = list.iter().find(|known| known.alive && known.path == path);
     match known {
@@ -166,6 +191,10 @@ fn insert(index: &mut PrefixIndex, list: &mut Vec<Known>, parent: Option<usize>,
             list.push(Known { id, parent, path, pages: [None; 2], alive: true });
         }
     }
+}
+
+fn at_start(number: u32) -> Place {
+    Place::Start(Start(number.into()))
 }
 
 fn clear(list: &mut [Known], node: usize, group: usize) {
@@ -185,12 +214,12 @@ fn clear(list: &mut [Known], node: usize, group: usize) {
 fn check(index: &PrefixIndex, list: &[Known]) {
     assert_eq!(index.len(), list.iter().filter(|known| known.alive).count());
     for known in list {
-        let parent = known.parent.map(|parent| list[parent].id);
+        let place = known.parent.map_or(at_start(known.path[0]), |parent| Behind(list[parent].id));
         for (group, page) in known.pages.iter().enumerate() {
             assert_eq!(index.page(known.id, group), page.filter(|_| known.alive));
         }
-        assert_eq!(index.parent(known.id), parent.filter(|_| known.alive));
-        let found = index.find(parent, &known.path[known.path.len() - 2..]);
+        assert_eq!(index.place(known.id), known.alive.then_some(place));
+        let found = index.find(place, &known.path[known.path.len() - 2..]);
         let alive = list.iter().find(|other| other.alive && other.path == known.path);
         // A parent that went and came back has another id.
         let reachable = known.parent.is_none_or(|parent| list[parent].alive);
@@ -209,9 +238,9 @@ proptest! {
         let mut list = Vec::new();
         for action in actions {
             match action {
-                Action::Insert { parent, token } => {
+                Action::Insert { parent, start, token } => {
                     let parent = parent.and_then(|parent| parent.checked_rem(list.len()));
-                    insert(&mut index, &mut list, parent, token);
+                    insert(&mut index, &mut list, parent, start, token);
                 }
                 Action::Set { node, group, page } => {
                     let Some(node) = node.checked_rem(list.len()) else { continue };

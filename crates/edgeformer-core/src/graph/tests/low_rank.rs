@@ -91,6 +91,44 @@ fn adapters_add_up() {
     assert!(prints[0] != prints[1] && prints[0] != prints[2] && prints[1] != prints[2]);
 }
 
+/// What is scaled by sequence has a node of its own, which says what is usual.
+#[test]
+fn sequences_choose_among_adapters() {
+    let before = model(decoder().unwrap());
+    let name = "blk.0.attn_q.weight";
+    let first = adapter([(name, pair(2, 16, 16, 0.5))]);
+    let second = adapter([(name, pair(4, 16, 16, 1.0))]);
+    let one = before.with_adapter_by_sequence(&first, 1.0).unwrap();
+    let both = one.with_adapter_by_sequence(&second, 0.25).unwrap();
+    both.graph.check().unwrap();
+    both.weights.check(&both.graph).unwrap();
+    assert_eq!([&before, &one, &both].map(|model| model.graph.adapters()), [0, 1, 2]);
+    let text = both.graph.to_text();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once("adapter_scale").map(|(_, told)| told))
+        .collect();
+    let of = |value: usize| format!("(%{value})");
+    let value = |told: &str| told[2..told.find(')').unwrap()].parse::<usize>().unwrap();
+    assert_eq!(told[0], format!("{} adapter=0 usual=1 factor=0.5", of(value(told[0]))));
+    assert_eq!(told[1], format!("{} adapter=1 usual=0.25", of(value(told[1]))));
+    // A third that is scaled for all alike is none of them.
+    assert_eq!(both.with_adapter(&first).unwrap().graph.adapters(), 2);
+    // What is usual is a part of the model.
+    let other = one.with_adapter_by_sequence(&second, 0.5).unwrap();
+    assert_ne!(both.fingerprint().unwrap(), other.fingerprint().unwrap());
+    let told = before.with_adapter_by_sequence(&first, f32::NAN).unwrap_err().to_string();
+    assert!(told.contains("usual scale"), "{told}");
+}
+
+#[test]
+fn a_sequence_scales_adapters() {
+    let scale = AdapterScale { adapter: 1, factor: 2.0, usual: 0.5 };
+    let of = |scales: &[f32]| scale.of(&crate::AdapterScales::new(scales).unwrap());
+    assert_eq!((of(&[9.0, 3.0]), of(&[9.0, 0.0])), (6.0, 0.0));
+    assert_eq!(scale.of(&crate::AdapterScales::default()), 1.0);
+}
+
 #[test]
 fn scale_and_numbers_are_in_the_fingerprint() {
     let before = model(decoder().unwrap());
