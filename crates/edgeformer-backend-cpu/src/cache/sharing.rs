@@ -130,7 +130,7 @@ impl PagedCache {
 }
 
 /// Choices among adapters whose beginnings are told apart for sharing.
-const REMEMBERED: usize = 64;
+pub(super) const REMEMBERED: usize = 64;
 
 /// The places in the index where sequences with the same scales of adapters begin.
 #[derive(Debug, Default)]
@@ -141,6 +141,12 @@ pub(super) struct Choices {
 }
 
 impl Choices {
+    /// How many are remembered.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.remembered.len()
+    }
+
     /// Where sequences with these scales begin. What is forgotten in the meantime begins anew: no
     /// place is given twice.
     fn start(&mut self, scales: &AdapterScales) -> Start {

@@ -24,7 +24,7 @@ const GROUPS: [(&str, &str); 11] = [
     ("ops", "one op on a small graph, beside the plain definition in f64, ragged batches included"),
     (
         "adapters",
-        "low-rank adapters beside weights, compared with weights that they are merged into",
+        "low-rank adapters beside weights, compared with weights that they are merged into; sequences that scale them, sharing and forking",
     ),
     ("cache", "forks, truncation, saved sequences, long texts, accounting"),
     ("visibility", "windows, sinks, chosen pages, eviction"),

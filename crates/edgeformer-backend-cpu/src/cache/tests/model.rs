@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use edgeformer_core::graph::{CachePlan, CacheSlot};
-use edgeformer_core::{Error, KvCache, Rows, SequenceId, SessionOptions, Window};
+use edgeformer_core::{AdapterScales, Error, KvCache, Rows, SequenceId, SessionOptions, Window};
 
 use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot};
 use crate::cache::PagedCache;
@@ -35,13 +35,15 @@ pub(super) struct Plain {
     pub held: Vec<Vec<usize>>,
     /// By slot: positions before it may go.
     wanted: Vec<usize>,
+    /// Each with the choice among adapters that it was fed under: see [`under`].
     pub tokens: Vec<u32>,
+    choice: u32,
     pub len: usize,
 }
 
 impl Checked {
     pub fn new(plan: CachePlan, options: SessionOptions) -> Self {
-        let cache = super::open(&plan, &options, 7).unwrap();
+        let cache = super::open(&plan, &options, 7).unwrap().for_adapters(1);
         Self {
             slots: plan.slots.iter().map(|slot| Slot::new(slot, &options)).collect(),
             page: options.page_tokens.min(options.context),
@@ -61,6 +63,7 @@ impl Checked {
             held: self.slots.iter().map(|slot| vec![0; slot.keys.heads]).collect(),
             wanted: vec![0; self.slots.len()],
             tokens: Vec::new(),
+            choice: 0,
             len: 0,
         }
     }
@@ -177,7 +180,8 @@ impl Checked {
         let Slot { keys, values } = self.slots[slot];
         let (key_width, value_width) = (keys.heads * keys.dim, values.heads * values.dim);
         let first = self.sequences[&seq].len;
-        let all = [&self.sequences[&seq].tokens[..first], tokens].concat();
+        let fed = under(self.sequences[&seq].choice, tokens);
+        let all = [&self.sequences[&seq].tokens[..first], &fed].concat();
         let draw = |side, width| -> Vec<f32> {
             (first..all.len()).flat_map(|p| drawn(&all[..=p], slot, side, width)).collect()
         };
@@ -249,7 +253,7 @@ impl Checked {
         let plain = self.plain(seq);
         let from = plain.len;
         plain.len += tokens.len();
-        plain.tokens.extend_from_slice(tokens);
+        plain.tokens.extend(under(plain.choice, tokens));
         let len = plain.len;
         for number in from / page..(len / page).saturating_sub(1) {
             plain.drop_form(OPEN, number * page..(number + 1) * page);
@@ -265,6 +269,16 @@ impl Checked {
                 }
             }
         }
+    }
+
+    /// What follows is fed under other scales of the adapter; none are the usual one.
+    pub fn choose(&mut self, seq: SequenceId, choice: u32) {
+        let scales = match choice {
+            0 => AdapterScales::default(),
+            _ => AdapterScales::new(&[choice as f32]).unwrap(),
+        };
+        self.cache.set_adapters(seq, &scales).unwrap();
+        self.plain(seq).choice = choice;
     }
 
     pub fn fork(&mut self, seq: SequenceId) {
@@ -379,7 +393,7 @@ impl Checked {
         let before = self.cache.usage();
         match self.cache.import(&mut bytes.as_slice()) {
             Ok(copy) => {
-                let plain = self.imported(&self.sequences[&seq]);
+                let plain = Plain { choice: 0, ..self.imported(&self.sequences[&seq]) };
                 self.sequences.insert(copy, plain);
             }
             Err(error) => {
@@ -411,11 +425,12 @@ impl Checked {
     }
 
     /// Begins a sequence like others; it shares what is still there.
-    pub fn adopt(&mut self, tokens: &[u32]) -> usize {
+    pub fn adopt(&mut self, tokens: &[u32], choice: u32) -> usize {
         let seq = self.create();
+        self.choose(seq, choice);
         let shared = self.cache.adopt(seq, tokens).unwrap();
         assert!(shared <= tokens.len() && shared.is_multiple_of(self.page));
-        let tokens = &tokens[..shared];
+        let tokens = under(choice, &tokens[..shared]);
         // The rows are those that a sequence of its own would have stored.
         for (slot, layout) in self.slots.clone().iter().enumerate() {
             for position in 0..shared {
@@ -449,12 +464,17 @@ impl Checked {
         }
         let plain = self.plain(seq);
         plain.len = shared;
-        plain.tokens = tokens.to_vec();
+        plain.tokens = tokens;
         shared
     }
 }
 
 impl Plain {
+    /// The tokens alone.
+    pub fn words(&self) -> Vec<u32> {
+        self.tokens.iter().map(|token| token & TOKEN).collect()
+    }
+
     fn drop_form(&mut self, form: usize, positions: std::ops::Range<usize>) {
         for rows in &mut self.rows {
             for row in &mut rows[positions.clone()] {
@@ -462,6 +482,14 @@ impl Plain {
             }
         }
     }
+}
+
+/// Bits of a token that are its own.
+const TOKEN: u32 = 0xff;
+
+/// Tokens with the choice that they were fed under.
+fn under(choice: u32, tokens: &[u32]) -> Vec<u32> {
+    tokens.iter().map(|token| token | choice << 8).collect()
 }
 
 /// What a step stores of the last of these tokens: it depends on all of them.

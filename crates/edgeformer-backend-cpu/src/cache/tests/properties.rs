@@ -19,12 +19,18 @@ enum Action {
     Remove(usize),
     Save { index: usize, page_tokens: usize },
     HoldFrom { index: usize, slot: usize, back: usize },
-    Adopt { index: usize, more: Vec<u32> },
+    Adopt { index: usize, more: Vec<u32>, choice: u32 },
+    Choose { index: usize, choice: u32 },
     Trim,
 }
 
 fn tokens(most: usize) -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(0..2u32, 0..most)
+}
+
+/// Among adapters: as usual, or one of two scales.
+fn choice() -> impl Strategy<Value = u32> {
+    prop_oneof![2 => Just(0u32), 1 => 1..3u32]
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -41,7 +47,10 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(index, page_tokens)| Action::Save { index, page_tokens }),
         1 => (any::<usize>(), any::<usize>(), 0..20usize)
             .prop_map(|(index, slot, back)| Action::HoldFrom { index, slot, back }),
-        1 => (any::<usize>(), tokens(4)).prop_map(|(index, more)| Action::Adopt { index, more }),
+        2 => (any::<usize>(), tokens(4), choice())
+            .prop_map(|(index, more, choice)| Action::Adopt { index, more, choice }),
+        1 => (any::<usize>(), choice())
+            .prop_map(|(index, choice)| Action::Choose { index, choice }),
         1 => Just(Action::Trim),
     ]
 }
@@ -161,10 +170,13 @@ fn apply(checked: &mut Checked, action: Action) {
         Action::HoldFrom { index, slot, back } => {
             pick(index).into_iter().for_each(|seq| checked.hold_from(seq, slot, back));
         }
-        Action::Adopt { index, more } => {
+        Action::Adopt { index, more, choice } => {
             let Some(seq) = pick(index) else { return };
-            let tokens = [&checked.sequences[&seq].tokens[..], &more].concat();
-            checked.adopt(&tokens);
+            let tokens = [checked.sequences[&seq].words(), more].concat();
+            checked.adopt(&tokens, choice);
+        }
+        Action::Choose { index, choice } => {
+            pick(index).into_iter().for_each(|seq| checked.choose(seq, choice));
         }
         Action::Trim => {
             let before = checked.cache.usage();

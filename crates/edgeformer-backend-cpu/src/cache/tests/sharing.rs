@@ -1,10 +1,11 @@
 //! Beginnings that sequences share.
 
 use edgeformer_core::graph::CacheSlot;
-use edgeformer_core::{KvCache, Rows, SequenceId, SessionOptions, Window};
+use edgeformer_core::{AdapterScales, KvCache, Rows, SequenceId, SessionOptions, Window};
 
 use super::{LATENT, cache, options};
 use crate::cache::PagedCache;
+use crate::cache::sharing::REMEMBERED;
 
 /// One more step of a sequence; rows say which token they are of.
 fn feed(cache: &mut PagedCache, seq: SequenceId, tokens: &[u32]) {
@@ -125,4 +126,51 @@ fn what_observes_or_adapts_shares_nothing() {
         let second = cache.create().unwrap();
         assert_eq!(cache.adopt(second, &TEXT).unwrap(), 0);
     }
+}
+
+/// A cache of a graph with one adapter, and a sequence of it at a scale.
+fn scaled(cache: &mut PagedCache, scale: f32) -> SequenceId {
+    let seq = cache.create().unwrap();
+    cache.set_adapters(seq, &AdapterScales::new(&[scale]).unwrap()).unwrap();
+    seq
+}
+
+#[test]
+fn beginnings_under_other_scales_are_others() {
+    let mut cache = cache(&[LATENT], &options(64, 8, 16, 4)).for_adapters(1);
+    let first = scaled(&mut cache, 0.5);
+    feed(&mut cache, first, &TEXT);
+    let second = scaled(&mut cache, 0.5);
+    assert_eq!(cache.adopt(second, &TEXT).unwrap(), 8);
+    let other = scaled(&mut cache, 0.25);
+    assert_eq!(cache.adopt(other, &TEXT).unwrap(), 0);
+    let usual = cache.create().unwrap();
+    assert_eq!(cache.adopt(usual, &TEXT).unwrap(), 0);
+    // A fork goes on under the scales of its parent.
+    let fork = cache.fork(first).unwrap();
+    feed(&mut cache, fork, &[11, 12]);
+    cache.remove(first);
+    let third = scaled(&mut cache, 0.5);
+    assert_eq!(cache.adopt(third, &[&TEXT[..], &[11, 12]].concat()).unwrap(), 12);
+}
+
+#[test]
+fn choices_that_were_long_ago_begin_anew() {
+    let mut cache = cache(&[LATENT], &options(64, 4, 16, 4)).for_adapters(1);
+    let first = scaled(&mut cache, -1.0);
+    feed(&mut cache, first, &TEXT);
+    for number in 0..REMEMBERED {
+        let seq = scaled(&mut cache, number as f32);
+        cache.remove(seq);
+        // What is used again is not forgotten.
+        let known = scaled(&mut cache, 0.0);
+        cache.remove(known);
+    }
+    let late = scaled(&mut cache, -1.0);
+    assert_eq!(cache.adopt(late, &TEXT).unwrap(), 0);
+    assert_eq!(cache.choices.len(), REMEMBERED);
+    // Nobody finds under a new number what was begun under the old one.
+    feed(&mut cache, first, &[11, 12]);
+    let again = scaled(&mut cache, -1.0);
+    assert_eq!(cache.adopt(again, &[&TEXT[..], &[11, 12]].concat()).unwrap(), 0);
 }

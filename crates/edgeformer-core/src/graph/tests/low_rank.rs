@@ -104,14 +104,13 @@ fn sequences_choose_among_adapters() {
     both.weights.check(&both.graph).unwrap();
     assert_eq!([&before, &one, &both].map(|model| model.graph.adapters()), [0, 1, 2]);
     let text = both.graph.to_text();
-    let told: Vec<&str> = text
+    let mut told: Vec<&str> = text
         .lines()
-        .filter_map(|line| line.split_once("adapter_scale").map(|(_, told)| told))
+        .filter_map(|line| line.split_once("= adapter_scale(")?.1.split_once(") "))
+        .map(|(_, said)| said)
         .collect();
-    let of = |value: usize| format!("(%{value})");
-    let value = |told: &str| told[2..told.find(')').unwrap()].parse::<usize>().unwrap();
-    assert_eq!(told[0], format!("{} adapter=0 usual=1 factor=0.5", of(value(told[0]))));
-    assert_eq!(told[1], format!("{} adapter=1 usual=0.25", of(value(told[1]))));
+    told.sort_unstable();
+    assert_eq!(told, ["adapter=0 usual=1 factor=0.5", "adapter=1 usual=0.25"]);
     // A third that is scaled for all alike is none of them.
     assert_eq!(both.with_adapter(&first).unwrap().graph.adapters(), 2);
     // What is usual is a part of the model.
