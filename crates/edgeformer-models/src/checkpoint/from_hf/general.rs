@@ -5,8 +5,13 @@ use std::path::Path;
 use super::keys::Writer;
 use crate::Result;
 use crate::generation::GenerationDefaults;
+use crate::gguf::MetadataArray;
+use crate::gguf_model::OUTPUT_LABELS;
 use crate::json::Object;
 use crate::text::TokenizerKeys;
+
+/// llama.cpp's number of the pooling of classifiers and rerankers.
+const RANK: u32 = 4;
 
 /// The name of the folder is the name of the model.
 pub(super) fn identity(keys: &mut Writer, folder: &Path) {
@@ -37,6 +42,16 @@ pub(super) fn sampling(keys: &mut Writer, folder: &Path, config: &Object) -> Res
         keys.set("general.sampling.top_k", top_k as u32);
     }
     Ok(())
+}
+
+/// That it is a classifier, and what its classes are called. llama.cpp counts the names: without
+/// them it reads no second class.
+pub(super) fn classes(keys: &mut Writer, classes: usize, mut labels: Vec<String>) {
+    if labels.is_empty() {
+        labels = (0..classes).map(|id| format!("LABEL_{id}")).collect();
+    }
+    keys.own("pooling_type", RANK);
+    keys.own(OUTPUT_LABELS, MetadataArray::strings(labels));
 }
 
 /// The tokenizer, or that there is none; ids that it does not name are those of `config.json`.

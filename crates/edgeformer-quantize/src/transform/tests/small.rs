@@ -86,6 +86,7 @@ fn base(family: Family) -> Decoder {
         logit_cap: None,
         experts: None,
         latent: None,
+        classes: None,
     }
 }
 
@@ -153,6 +154,7 @@ fn bert() -> Encoder {
         feed: Feed { width: 32, activation: Activation::Gelu, bias: true },
         segments: 2,
         norm_eps: 1e-12,
+        classes: None,
     }
 }
 
