@@ -1,3 +1,4 @@
+use edgeformer_core::graph::OutputKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{Engine, Error, Result};
@@ -18,7 +19,8 @@ impl Engine {
     /// # Errors
     /// If the model is no encoder, or the text does not fit its context.
     pub fn embed(&self, text: &str, pooling: Option<Pooling>) -> Result<Vec<f32>> {
-        if self.graph().is_decoder() || self.graph().vocabulary() == 0 {
+        let encodes = self.graph().output.kind == OutputKind::HiddenStates;
+        if !encodes || self.graph().vocabulary() == 0 {
             let family = &self.graph().name;
             return Err(Error::Request(format!(
                 "a {family} model does not embed text: use an encoder such as bert"

@@ -7,6 +7,9 @@ use crate::hyper::Hyper;
 /// Where the names of classes of texts stand, behind the architecture (llama.cpp's key).
 pub(crate) const OUTPUT_LABELS: &str = "classifier.output_labels";
 
+/// llama.cpp's number of the pooling of classifiers and rerankers.
+pub(crate) const RANK: u32 = 4;
+
 /// The names of a classifier's classes; none where the file has none.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use keys::Keys;
 
 pub(crate) use deepseek::LATENT_EPS;
 pub(crate) use keys::Tensors;
-pub(crate) use labels::{OUTPUT_LABELS, labels};
+pub(crate) use labels::{OUTPUT_LABELS, RANK, labels};
 pub(crate) use vision::preprocessor;
 pub(crate) use weights::{check_depth, weights};
 

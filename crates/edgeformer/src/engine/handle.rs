@@ -155,7 +155,8 @@ impl Engine {
         Conversation::new(self, self.conversations.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token.
+    /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token; of
+    /// classifiers the scores of all classes, one row in all.
     ///
     /// # Errors
     /// If the tokens do not fit the model or the context.

@@ -6,12 +6,9 @@ use super::keys::Writer;
 use crate::Result;
 use crate::generation::GenerationDefaults;
 use crate::gguf::MetadataArray;
-use crate::gguf_model::OUTPUT_LABELS;
+use crate::gguf_model::{OUTPUT_LABELS, RANK};
 use crate::json::Object;
 use crate::text::TokenizerKeys;
-
-/// llama.cpp's number of the pooling of classifiers and rerankers.
-const RANK: u32 = 4;
 
 /// The name of the folder is the name of the model.
 pub(super) fn identity(keys: &mut Writer, folder: &Path) {
