@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use edgeformer_conformance::reference::evaluate;
-use edgeformer_core::graph::OutputKind;
+use edgeformer_core::graph::{OutputKind, WeightInfo};
 use edgeformer_core::{Input, Tensor};
 use edgeformer_models::checkpoint::{Checkpoint, OutType};
+use edgeformer_models::classifier::Classifier;
+use edgeformer_models::initial::Initial;
 use edgeformer_models::safetensors::{Safetensors, write_safetensors};
 use edgeformer_models::text::AddSpecial;
 use edgeformer_models::{ModelFile, open};
@@ -174,4 +176,65 @@ fn a_file_with_names_of_other_classes_is_refused() {
     made.write_gguf(&path).unwrap();
     let error = open(&path).unwrap_err().to_string();
     assert!(error.contains("has 1 names for 2 classes"), "{error}");
+}
+
+/// A fixture without its classifier: what it was before it got one, with the classifier's weights.
+fn headless(name: &str) -> (TempDir, Vec<(String, Tensor)>) {
+    let (bare, heads) = match name {
+        "bert" => ("BertModel", ["classifier.weight", "classifier.bias"]),
+        _ => ("LlamaForCausalLM", ["score.weight", ""]),
+    };
+    let changes = json!({
+        "architectures": [bare], "id2label": null, "tie_word_embeddings": true,
+    });
+    let copy = changed(name, changes, "");
+    let (head, rest): (Vec<_>, Vec<_>) =
+        tensors(&folder(name)).into_iter().partition(|(name, _)| heads.contains(&name.as_str()));
+    let named: Vec<_> = rest.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    write_safetensors(&copy.path().join("model.safetensors"), &named).unwrap();
+    (copy, head)
+}
+
+/// With the classifier's own weights in the place of random ones, a model that gets a new
+/// classifier is the fixture again, in memory and as a folder.
+#[test]
+fn a_new_classifier_stands_where_transformers_has_it() {
+    for name in ["llama", "bert"] {
+        let (base, head) = headless(name);
+        let opened = open(base.path()).unwrap();
+        assert_eq!(opened.hyper.classes(), None, "{name}");
+        let mut asked = Vec::new();
+        let mut values = |info: &WeightInfo, initial: Initial| {
+            asked.push((info.name.clone(), initial));
+            let ending = info.name.rsplit('.').next().unwrap();
+            head.iter().find(|(name, _)| name.ends_with(ending)).unwrap().1.to_f32()
+        };
+        let labels = ["calm", "glad", "sad"].map(str::to_owned).to_vec();
+        let classifier = Classifier::new(&opened, labels.clone(), &mut values).unwrap();
+        // The pooler is the folder's, and the deviation that of its configuration.
+        let weight = ("cls.output.weight".to_owned(), Initial::Normal(0.2));
+        let bias = ("cls.output.bias".to_owned(), Initial::Constant(0.0));
+        let expected = if name == "bert" { vec![weight, bias] } else { vec![weight] };
+        assert_eq!(asked, expected, "{name}");
+
+        let checkpoint = Checkpoint::open(base.path()).unwrap().with_classifier(&classifier);
+        let made = classifier.on(opened).unwrap();
+        assert!(error(&made, name) < 1e-4, "{name}");
+        assert_eq!(made.labels, labels);
+        let (temporary, again) =
+            (TempDir::new().unwrap(), Classifier::new(&made, labels, &mut values));
+        assert!(again.unwrap_err().to_string().contains("has a classifier of 3 classes already"));
+
+        let (hf, gguf) = (temporary.path().join("hf"), temporary.path().join("model.gguf"));
+        checkpoint.to_hf(OutType::Auto).unwrap().write(&hf, &mut |_, _| Ok(())).unwrap();
+        checkpoint.write_gguf(&gguf).unwrap();
+        for path in [&hf, &gguf] {
+            let written = open(path).unwrap_or_else(|error| panic!("{error}"));
+            assert!(error(&written, name) < 1e-4, "{}", path.display());
+            assert_eq!(written.labels, made.labels);
+        }
+        let names: Vec<String> = tensors(&hf).into_iter().map(|(name, _)| name).collect();
+        let known: Vec<String> = tensors(&folder(name)).into_iter().map(|(name, _)| name).collect();
+        assert!(known.iter().all(|name| names.contains(name)) && known.len() == names.len());
+    }
 }

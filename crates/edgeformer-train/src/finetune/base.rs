@@ -8,8 +8,10 @@ use edgeformer_backend_candle::DeviceWeights;
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Adapter, Format, Model, Op, Tensor, Weight};
 use edgeformer_models::checkpoint::Checkpoint;
+use edgeformer_models::classifier::Classifier;
 use edgeformer_models::{ModelFile, OpenOptions, open, open_with};
 
+use super::head::new_classifier;
 use super::labelled::Judge;
 use super::low_rank::{LoraOptions, all_linear};
 use super::request::{Method, Request};
@@ -32,6 +34,8 @@ pub(super) struct Subject {
     pub model: Arc<Model>,
     /// The adapter before it learns.
     pub adapter: Option<Adapter>,
+    /// A classifier that the model's files do not have.
+    pub classifier: Option<Classifier>,
     /// A copy in GGUF's layout that was made for this run alone.
     _copy: Option<Copy>,
 }
@@ -67,22 +71,31 @@ impl Subject {
                 let (model, adapter, intent) =
                     adapted(&file.model, options, request.base_format, request.seed)?;
                 let adapter = Some(adapter);
-                Ok((Self { file, model: Arc::new(model), adapter, _copy: None }, intent))
+                let model = Arc::new(model);
+                Ok((Self { file, model, adapter, classifier: None, _copy: None }, intent))
             }
             method => {
                 let (path, copy) = in_gguf(&request.model, &request.output)?;
                 let mut file = open_with(&path, &OpenOptions { tokenizer: copy.is_none() })?;
+                let classifier;
                 if copy.is_some() {
-                    // The tokenizer of the original: a copy may not be able to state it.
+                    // The tokenizer of the original: a copy may not be able to state it. A pooler
+                    // that only a classifier reads is not in the copy either.
                     let original = open(&request.model)?;
+                    classifier = new_classifier(request, &original)?;
                     file.tokenizer = original.tokenizer;
                     file.chat_template = original.chat_template;
                     file.labels = original.labels;
                     file.preprocessor = original.preprocessor;
+                } else {
+                    classifier = new_classifier(request, &file)?;
+                }
+                if let Some(classifier) = &classifier {
+                    file = classifier.on(file)?;
                 }
                 let intent = of_weights(request, method, &file.model)?;
                 let model = file.model.clone();
-                Ok((Self { file, model, adapter: None, _copy: copy }, intent))
+                Ok((Self { file, model, adapter: None, classifier, _copy: copy }, intent))
             }
         }
     }
@@ -108,6 +121,16 @@ pub(super) fn adapted(
         rounded: Vec::new(),
     };
     Ok((adapted, adapter, intent))
+}
+
+/// The model of a request as it will learn, with the classifier that is asked for: nothing is
+/// copied or written.
+pub(super) fn opened(request: &Request) -> Result<ModelFile> {
+    let file = open(&request.model)?;
+    match new_classifier(request, &file)? {
+        Some(classifier) => Ok(classifier.on(file)?),
+        None => Ok(file),
+    }
 }
 
 /// What a request makes of a model, and wants of its weights.
@@ -216,7 +239,11 @@ pub(super) fn check(file: &ModelFile, path: &Path) -> Result<()> {
         true => "the model has no tokenizer to read records with".to_owned(),
         false => {
             let name = &graph.name;
-            format!("a {name} model continues no text and tells no classes: nothing can teach it")
+            let remedy = match graph.vocabulary() {
+                0 => "nothing can teach it",
+                _ => "give it a new classifier to learn (--num-labels)",
+            };
+            format!("a {name} model continues no text and tells no classes: {remedy}")
         }
     };
     Err(Error::file(path, problem))

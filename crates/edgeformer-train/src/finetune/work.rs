@@ -161,7 +161,7 @@ pub fn finetune(
 /// If the request cannot be, files are damaged, or it does not fit its memory budget, with what would.
 pub fn plan(request: &Request, read_image: &ReadImage<'_>) -> Result<Fitting> {
     request.check()?;
-    let file = edgeformer_models::open(&request.model)?;
+    let file = base::opened(request)?;
     base::check(&file, &request.model)?;
     let data = Data::read(request, &file, context(request, &file), read_image)?;
     let (model, intent) = base::intended(request, &file)?;
