@@ -155,14 +155,21 @@ fn an_encoder_gets_a_new_classifier() {
 fn a_model_that_continues_text_gets_a_new_classifier() {
     let folder = tempfile::tempdir().unwrap();
     let data = named(folder.path());
-    let way = ["--method", "full", "--max-steps", "40", "--learning-rate", "1e-3"];
+    // Its matrices are quantized: only what is behind the blocks learns.
+    let way = ["--method", "head", "--max-steps", "60", "--learning-rate", "2e-2"];
     let way = [&way[..], &["--num-labels", "2"]].concat();
     let done = learned(&tiny(), &data, &folder.path().join("run"), &way);
-    check(&done, folder.path());
-    let error = refusal(&["generate", "x", "-m", done["result"].as_str().unwrap(), "--quiet"], 1);
+    let first = done["first_validation"].as_f64().unwrap();
+    assert!(done["best"][1].as_f64().unwrap() < first, "{done}");
+    assert!(done["best_accuracy"].as_f64().unwrap() > 0.7, "{done}");
+    let result = done["result"].as_str().unwrap();
+    assert!(["of-cats", "of-dogs"].contains(&class(result, "the cat sat").0.as_str()));
+    let error = refusal(&["generate", "x", "-m", result, "--quiet"], 1);
     assert!(error.contains("writes no text"), "{error}");
 
     let Some(stories) = shared("models/stories260k/hf") else { return };
+    let way = ["--method", "full", "--max-steps", "40", "--learning-rate", "1e-3"];
+    let way = [&way[..], &["--num-labels", "2"]].concat();
     let done = learned(&stories, &data, &folder.path().join("stories"), &way);
     check(&done, folder.path());
     assert!(folder.path().join("stories/model/config.json").is_file());

@@ -68,6 +68,7 @@ impl Subject {
         match &request.method {
             Method::Lora(options) => {
                 let file = open(&request.model)?;
+                check(&file, &request.model)?;
                 let (model, adapter, intent) =
                     adapted(&file.model, options, request.base_format, request.seed)?;
                 let adapter = Some(adapter);
@@ -93,6 +94,7 @@ impl Subject {
                 if let Some(classifier) = &classifier {
                     file = classifier.on(file)?;
                 }
+                check(&file, &request.model)?;
                 let intent = of_weights(request, method, &file.model)?;
                 let model = file.model.clone();
                 Ok((Self { file, model, adapter: None, classifier, _copy: copy }, intent))
@@ -125,12 +127,16 @@ pub(super) fn adapted(
 
 /// The model of a request as it will learn, with the classifier that is asked for: nothing is
 /// copied or written.
+///
+/// # Errors
+/// If its files are damaged, or nothing can teach it.
 pub(super) fn opened(request: &Request) -> Result<ModelFile> {
-    let file = open(&request.model)?;
-    match new_classifier(request, &file)? {
-        Some(classifier) => Ok(classifier.on(file)?),
-        None => Ok(file),
+    let mut file = open(&request.model)?;
+    if let Some(classifier) = new_classifier(request, &file)? {
+        file = classifier.on(file)?;
     }
+    check(&file, &request.model)?;
+    Ok(file)
 }
 
 /// What a request makes of a model, and wants of its weights.
@@ -230,7 +236,7 @@ pub(super) fn teacher(path: &Path) -> Result<crate::Teacher> {
 }
 
 /// Whether a model can be taught: it continues text, or it gives scores of classes or a value.
-pub(super) fn check(file: &ModelFile, path: &Path) -> Result<()> {
+fn check(file: &ModelFile, path: &Path) -> Result<()> {
     let graph = &file.model.graph;
     if Judge::of(file).is_some() || (graph.is_decoder() && file.tokenizer.is_some()) {
         return Ok(());

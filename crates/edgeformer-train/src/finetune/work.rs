@@ -86,7 +86,6 @@ pub fn finetune(
     let start = Instant::now();
     let store = Store::open(&request.output)?;
     let (subject, intent) = Subject::open(request)?;
-    base::check(&subject.file, &request.model)?;
     let context = context(request, &subject.file);
     let data = Data::read(request, &subject.file, context, read_image)?;
     let examples = &data.learned.examples;
@@ -162,7 +161,6 @@ pub fn finetune(
 pub fn plan(request: &Request, read_image: &ReadImage<'_>) -> Result<Fitting> {
     request.check()?;
     let file = base::opened(request)?;
-    base::check(&file, &request.model)?;
     let data = Data::read(request, &file, context(request, &file), read_image)?;
     let (model, intent) = base::intended(request, &file)?;
     Load { request, model: &model, intent: &intent, examples: &data.learned.examples }.fit()
