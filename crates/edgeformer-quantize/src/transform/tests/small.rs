@@ -27,6 +27,7 @@ pub(super) fn all() -> Vec<Small> {
     vec![
         llama(),
         made("llama", Decoder { tied: true, ..base(Family::Llama) }),
+        made("llama", Decoder { classes: Some(3), ..base(Family::Llama) }),
         made("llama", Decoder { experts: Some(mixture(None)), ..base(Family::Llama) }),
         made("qwen2", biased(base(Family::Qwen2))),
         made("qwen3", base(Family::Qwen3)),
@@ -38,6 +39,10 @@ pub(super) fn all() -> Vec<Small> {
         made("deepseek2", deepseek(Family::DeepseekV2, None, false)),
         made("deepseek2", deepseek(Family::DeepseekV3, Some(10), true)),
         Small { architecture: "bert", hyper: Hyper::Encoder(bert()) },
+        Small {
+            architecture: "bert",
+            hyper: Hyper::Encoder(Encoder { classes: Some(3), ..bert() }),
+        },
         Small { architecture: "vit", hyper: Hyper::Vision(vit()) },
     ]
 }
