@@ -1,7 +1,7 @@
 use edgeformer_core::graph::OutputKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Graph, Result};
 
 /// How the hidden states of a text become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +21,10 @@ impl Engine {
     pub fn embed(&self, text: &str, pooling: Option<Pooling>) -> Result<Vec<f32>> {
         let encodes = self.graph().output.kind == OutputKind::HiddenStates;
         if !encodes || self.graph().vocabulary() == 0 {
-            let family = &self.graph().name;
+            let Graph { name, output, .. } = self.graph();
+            let what = if output.kind == OutputKind::ClassScores { "classifier" } else { "model" };
             return Err(Error::Request(format!(
-                "a {family} model does not embed text: use an encoder such as bert"
+                "a {name} {what} does not embed text: use an encoder such as bert"
             )));
         }
         let tokens = self.tokenize(text)?;

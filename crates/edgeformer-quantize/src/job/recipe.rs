@@ -100,9 +100,7 @@ fn facts(checkpoint: &Checkpoint, has_importance: bool) -> ModelFacts<'_> {
         layers: number("block_count").unwrap_or(0),
         gqa: heads / kv_heads,
         experts: number("expert_count").unwrap_or(0),
-        has_output: ["output.weight", "cls.output.weight"]
-            .iter()
-            .any(|head| checkpoint.tensor(head).is_some()),
+        has_output: checkpoint.has_head(),
         has_importance,
     }
 }

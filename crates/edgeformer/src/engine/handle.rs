@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
+use edgeformer_core::graph::OutputKind;
 use edgeformer_core::{AttentionMass, CacheUsage, Graph, Refusal, Session, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
@@ -179,10 +180,13 @@ impl Engine {
         conversation: Option<u64>,
     ) -> Result<TextStream> {
         if !self.graph().is_decoder() {
-            let family = &self.graph().name;
-            return Err(Error::Request(format!(
-                "a {family} model writes no text: use embed, classify or logits"
-            )));
+            let Graph { name, output, .. } = self.graph();
+            return Err(Error::Request(match output.kind {
+                OutputKind::ClassScores => {
+                    format!("a {name} classifier writes no text: use classify or logits")
+                }
+                _ => format!("a {name} model writes no text: use embed, classify or logits"),
+            }));
         }
         let prompt = generate::encode(&self.file, prompt)?;
         if let Some(context) = longest(&self.session).filter(|&longest| prompt.len() > longest) {

@@ -11,8 +11,6 @@ use crate::{Error, Result};
 
 const TABLE: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
-/// The head of a classifier, which has no other.
-const CLASSES: &str = "cls.output.weight";
 
 /// Parts of a block that write the stream.
 const WRITERS: &[&str] = &["attn_output", "ffn_down", "ffn_down_exps", "ffn_down_shexp"];
@@ -23,7 +21,7 @@ const NORMS: &[&str] = &["attn_norm.weight", "ffn_norm.weight", "output_norm.wei
 /// Gives a model whose head is the embedding table a head of its own; the elements by which it
 /// grows.
 pub(super) fn untie(checkpoint: &mut Checkpoint) -> Result<usize> {
-    if [HEAD, CLASSES].iter().any(|head| checkpoint.tensor(head).is_some()) {
+    if checkpoint.has_head() {
         return Ok(0);
     }
     let table = need(checkpoint, TABLE)?.clone();

@@ -27,7 +27,6 @@ pub(super) fn all() -> Vec<Small> {
     vec![
         llama(),
         made("llama", Decoder { tied: true, ..base(Family::Llama) }),
-        made("llama", Decoder { classes: Some(3), ..base(Family::Llama) }),
         made("llama", Decoder { experts: Some(mixture(None)), ..base(Family::Llama) }),
         made("qwen2", biased(base(Family::Qwen2))),
         made("qwen3", base(Family::Qwen3)),
@@ -43,6 +42,7 @@ pub(super) fn all() -> Vec<Small> {
             architecture: "bert",
             hyper: Hyper::Encoder(Encoder { classes: Some(3), ..bert() }),
         },
+        made("llama", Decoder { classes: Some(3), ..base(Family::Llama) }),
         Small { architecture: "vit", hyper: Hyper::Vision(vit()) },
     ]
 }
