@@ -40,6 +40,15 @@ impl Hyper {
             Self::Vision(vision) => vision.layers,
         }
     }
+
+    /// Classes of its classifier; `None` without one. A single one is a value (regression).
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Decoder(decoder) => decoder.classes,
+            Self::Encoder(encoder) => encoder.classes,
+            Self::Vision(vision) => vision.classes,
+        }
+    }
 }
 
 /// A family of models: one arrangement of ops.
@@ -82,7 +91,7 @@ impl Family {
     }
 }
 
-/// A causal language model.
+/// A causal language model, or a classifier that is one but for its head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoder {
     /// Its family.
@@ -111,7 +120,7 @@ pub struct Decoder {
     pub norm_offset: f32,
     /// What embeddings are multiplied with.
     pub embedding_scale: f32,
-    /// Whether logits come from the embedding table.
+    /// Whether logits come from the embedding table; not in classifiers, which have none.
     pub tied: bool,
     /// Logits become `cap * tanh(logit / cap)`.
     pub logit_cap: Option<f32>,
@@ -119,6 +128,8 @@ pub struct Decoder {
     pub experts: Option<Mixture>,
     /// Multi-head latent attention.
     pub latent: Option<Latent>,
+    /// Classes of the classifier that stands in the place of logits; `None` without one.
+    pub classes: Option<usize>,
 }
 
 impl Decoder {
@@ -262,6 +273,8 @@ pub struct Encoder {
     pub segments: usize,
     /// Keeps the root of norms away from zero.
     pub norm_eps: f32,
+    /// Classes of the classifier, which is behind a pooler; `None` without both.
+    pub classes: Option<usize>,
 }
 
 /// An image encoder (ViT).

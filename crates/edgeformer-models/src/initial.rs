@@ -24,7 +24,7 @@ pub enum Initial {
 }
 
 /// The deviation that `transformers` takes where a configuration has no `initializer_range`.
-const DEVIATION: f32 = 0.02;
+pub(crate) const DEVIATION: f32 = 0.02;
 
 /// Files of a folder beside `config.json` that belong to a model without weights.
 const COPIED: [&str; 8] = [
@@ -57,6 +57,11 @@ pub fn write_initial(
         let problem = "is of no model that continues text: only these begin at random";
         return Err(config.error("model_type", problem));
     };
+    if decoder.classes.is_some() {
+        let problem = "are of a classifier, and only models that continue text begin at random: \
+                       give one that has learned a classifier (finetune --num-labels)";
+        return Err(config.error("architectures", problem));
+    }
     let graph = families::graph(&hyper)
         .map_err(|source| Error::Core { path: config.path().into(), source })?;
     let deviation = config.optional_positive("initializer_range")?.unwrap_or(DEVIATION);

@@ -13,6 +13,7 @@ mod pooling;
 pub mod adapter;
 pub mod atomic;
 pub mod checkpoint;
+pub mod classifier;
 pub mod families;
 pub mod generation;
 pub mod gguf;

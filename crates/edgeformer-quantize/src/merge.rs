@@ -68,7 +68,7 @@ fn check(checkpoint: &Checkpoint, name: &str, pair: &LowRank) -> Result<(), Stri
     let tensor = checkpoint
         .tensor(name)
         .ok_or("the model has no such weight: the adapter belongs to another")?;
-    if name == TABLE && checkpoint.tensor("output.weight").is_none() {
+    if name == TABLE && !checkpoint.has_head() {
         return Err("the model's head is the same table, and the adapter is not for it: such an adapter cannot be merged".into());
     }
     pair.check(tensor.shape())

@@ -1,6 +1,7 @@
+use edgeformer_core::graph::OutputKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Graph, Result};
 
 /// How the hidden states of a text become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,10 +19,12 @@ impl Engine {
     /// # Errors
     /// If the model is no encoder, or the text does not fit its context.
     pub fn embed(&self, text: &str, pooling: Option<Pooling>) -> Result<Vec<f32>> {
-        if self.graph().is_decoder() || self.graph().vocabulary() == 0 {
-            let family = &self.graph().name;
+        let encodes = self.graph().output.kind == OutputKind::HiddenStates;
+        if !encodes || self.graph().vocabulary() == 0 {
+            let Graph { name, output, .. } = self.graph();
+            let what = if output.kind == OutputKind::ClassScores { "classifier" } else { "model" };
             return Err(Error::Request(format!(
-                "a {family} model does not embed text: use an encoder such as bert"
+                "a {name} {what} does not embed text: use an encoder such as bert"
             )));
         }
         let tokens = self.tokenize(text)?;

@@ -30,6 +30,7 @@
 #![deny(unsafe_code)]
 
 mod budget;
+mod classify;
 mod embed;
 mod engine;
 mod error;
@@ -64,6 +65,7 @@ mod embedded;
 mod vision;
 
 pub use budget::{Budget, BudgetSource, Candidate};
+pub use classify::Class;
 pub use edgeformer_core::{
     AttentionMass, CacheFormat, CacheUsage, Choice, CompileOptions, Config, Device, Eviction,
     EvictionPolicy, Footprint, Graph, HeadWindows, LatentForm, Refusal, Registry, Selection, Tiers,
@@ -84,4 +86,4 @@ pub use registry::builtin as builtin_backends;
 pub use source::ModelSource;
 pub use system::{available_cores, available_memory, peak_resident_bytes};
 #[cfg(feature = "vision")]
-pub use vision::{Class, Image, load_image};
+pub use vision::{Image, load_image};

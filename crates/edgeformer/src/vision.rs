@@ -5,8 +5,8 @@ use std::path::Path;
 use edgeformer_models::preprocessor::{Preprocessor, Resample, Resize};
 use image::imageops::FilterType;
 use image::{ImageReader, Limits, RgbImage};
-use serde::Serialize;
 
+use crate::classify::{Class, likeliest};
 use crate::{Engine, Error, Result};
 
 /// The largest width and height of an image, so that a small file cannot ask for all memory.
@@ -18,18 +18,6 @@ const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// An image, as read from a file.
 #[derive(Debug, Clone)]
 pub struct Image(RgbImage);
-
-/// A class and how likely it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Class {
-    /// Its index in the model's scores.
-    pub index: usize,
-    /// Its name, `LABEL_7` if the model has none for it.
-    pub name: String,
-    /// Its share of the softmax over all classes.
-    pub probability: f32,
-}
 
 /// Reads a JPEG or PNG file.
 ///
@@ -130,20 +118,6 @@ fn center_crop(image: &RgbImage, height: u32, width: u32) -> RgbImage {
     })
 }
 
-fn likeliest(scores: &[f32], labels: &[String], top: usize) -> Vec<Class> {
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = scores.iter().map(|score| (score - max).exp()).sum();
-    let class = |(index, score): (usize, &f32)| Class {
-        index,
-        name: labels.get(index).cloned().unwrap_or_else(|| format!("LABEL_{index}")),
-        probability: (score - max).exp() / sum,
-    };
-    let mut classes: Vec<Class> = scores.iter().enumerate().map(class).collect();
-    classes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));
-    classes.truncate(top);
-    classes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,12 +137,5 @@ mod tests {
         let padded = center_crop(&image, 6, 6);
         assert_eq!(padded.get_pixel(0, 0).0, [0, 0, 0]);
         assert_eq!(padded.get_pixel(1, 1).0, [0, 0, 9]);
-    }
-
-    #[test]
-    fn classes_come_with_names_and_shares() {
-        let classes = likeliest(&[0.0, 2.0, 1.0], &["a".into(), "b".into()], 2);
-        assert_eq!((classes[0].name.as_str(), classes[1].name.as_str()), ("b", "LABEL_2"));
-        assert!((classes[0].probability - 0.6652).abs() < 1e-3);
     }
 }

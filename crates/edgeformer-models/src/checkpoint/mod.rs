@@ -97,6 +97,12 @@ impl Checkpoint {
         self.tensors.iter().find(|tensor| tensor.name() == name)
     }
 
+    /// Whether it has a head of its own, of tokens or of classes: else the table of embeddings is
+    /// the head, or there is none.
+    pub fn has_head(&self) -> bool {
+        ["output.weight", "cls.output.weight"].iter().any(|head| self.tensor(head).is_some())
+    }
+
     /// Gives up the memory of everything that was read from its files.
     pub fn release(&self) {
         self.backings.iter().for_each(|backing| backing.release_all());

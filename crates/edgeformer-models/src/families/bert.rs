@@ -1,11 +1,14 @@
-use edgeformer_core::graph::{Attention, GraphBuilder, GraphInput, Mask, OutputKind, Value};
+use edgeformer_core::graph::{
+    Activation, Attention, GraphBuilder, GraphInput, Mask, OutputKind, Pool, Value,
+};
 use edgeformer_core::{Graph, Result};
 
 use super::blocks::blk;
 use crate::hyper::Encoder;
 
 /// BERT (arXiv 1810.04805): learned positions, post-norm blocks, every token sees every other.
-/// The output is the hidden state of every token; all text is of segment 0.
+/// The output is the hidden state of every token, or, behind the pooler of the first token, the
+/// score of each class; all text is of segment 0.
 pub(super) fn graph(encoder: &Encoder) -> Result<Graph> {
     let &Encoder { vocabulary, context, width, norm_eps: eps, .. } = encoder;
     let mut b = GraphBuilder::new("bert", GraphInput::Tokens { vocabulary, context });
@@ -24,7 +27,12 @@ pub(super) fn graph(encoder: &Encoder) -> Result<Graph> {
         x = b.add(x, fed)?;
         x = b.layer_norm(x, &blk(layer, "layer_output_norm"), eps)?;
     }
-    b.finish(OutputKind::HiddenStates, x)
+    let Some(classes) = encoder.classes else { return b.finish(OutputKind::HiddenStates, x) };
+    let first = b.pool(x, Pool::Class)?;
+    let pooled = b.linear(first, "cls", width, true)?;
+    let pooled = b.activation(pooled, Activation::Tanh)?;
+    let scores = b.linear(pooled, "cls.output", classes, true)?;
+    b.finish(OutputKind::ClassScores, scores)
 }
 
 fn attention(b: &mut GraphBuilder, encoder: &Encoder, layer: usize, x: Value) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! What families share: the pre-norm stack, grouped-query attention, feed-forward networks.
 
-use edgeformer_core::graph::{Attention, Experts, GraphBuilder, Mask, OutputKind, Value};
+use edgeformer_core::graph::{Attention, Experts, GraphBuilder, Mask, OutputKind, Pool, Value};
 use edgeformer_core::{Graph, Result};
 
 use crate::hyper::{Decoder, Mixture};
@@ -33,14 +33,20 @@ pub(super) fn norm(b: &mut GraphBuilder, d: &Decoder, x: Value, name: &str) -> R
     b.rms_norm(x, name, d.norm_eps, d.norm_offset)
 }
 
-/// The last norm and the scores of every token.
+/// The last norm, and the scores of every token or of classes.
 pub(super) fn logits(mut b: GraphBuilder, decoder: &Decoder, x: Value) -> Result<Graph> {
     let normed = norm(&mut b, decoder, x, "output_norm")?;
     scores(b, decoder, normed)
 }
 
-/// The scores of every token.
+/// The scores of every token; of a classifier those of its classes, from the hidden state of the
+/// last token, which alone has seen the whole text.
 pub(super) fn scores(mut b: GraphBuilder, decoder: &Decoder, x: Value) -> Result<Graph> {
+    if let Some(classes) = decoder.classes {
+        let last = b.pool(x, Pool::Last)?;
+        let scores = b.linear(last, "cls.output", classes, false)?;
+        return b.finish(OutputKind::ClassScores, scores);
+    }
     let head = if decoder.tied { "token_embd" } else { "output" };
     let mut scores = b.linear(x, head, decoder.vocabulary, false)?;
     if let Some(cap) = decoder.logit_cap {

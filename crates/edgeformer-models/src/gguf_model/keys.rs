@@ -137,6 +137,15 @@ impl<'a> Keys<'a> {
         self.metadata.str(&self.full(key))
     }
 
+    /// Classes of the classifier, `None` where the file has none.
+    pub fn classes(&self) -> Result<Option<usize>> {
+        let head = "cls.output.weight";
+        if !self.has(head) {
+            return Ok(None);
+        }
+        self.matrix(head).map(|[classes, _]| Some(classes))
+    }
+
     /// Rows and columns of a matrix that the family needs.
     pub fn matrix(&self, tensor: &str) -> Result<[usize; 2]> {
         let problem = match self.tensors.shape(tensor) {

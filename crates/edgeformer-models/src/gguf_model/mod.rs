@@ -2,6 +2,7 @@
 
 mod deepseek;
 mod keys;
+mod labels;
 mod rope;
 mod vision;
 mod weights;
@@ -18,7 +19,8 @@ use keys::Keys;
 
 pub(crate) use deepseek::LATENT_EPS;
 pub(crate) use keys::Tensors;
-pub(crate) use vision::{labels, preprocessor};
+pub(crate) use labels::{OUTPUT_LABELS, RANK, labels};
+pub(crate) use vision::preprocessor;
 pub(crate) use weights::{check_depth, weights};
 
 /// The values of `general.architecture` that are read.
@@ -54,6 +56,7 @@ pub(crate) fn hyper(metadata: &Metadata, tensors: &dyn Tensors) -> Result<Hyper>
 fn pre_norm(keys: &Keys<'_>, family: Family, layout: RopeLayout) -> Result<Decoder> {
     let [vocabulary, width] = keys.matrix("token_embd.weight")?;
     let (layers, heads) = (keys.layers()?, heads(keys, width)?);
+    let classes = keys.classes()?;
     let windows = match keys.optional_count("attention.sliding_window")? {
         Some(window) if window > 0 => keys.windows_by_pattern(layers, window, usize::MAX)?,
         _ => vec![None; layers],
@@ -76,10 +79,11 @@ fn pre_norm(keys: &Keys<'_>, family: Family, layout: RopeLayout) -> Result<Decod
         norm_eps: keys.positive("attention.layer_norm_rms_epsilon")?,
         norm_offset: 0.0,
         embedding_scale: 1.0,
-        tied: !keys.has("output.weight"),
+        tied: classes.is_none() && !keys.has("output.weight"),
         logit_cap: None,
         experts: None,
         latent: None,
+        classes,
     })
 }
 
@@ -191,6 +195,7 @@ fn gpt2(keys: &Keys<'_>) -> Result<Decoder> {
     let [context, _] = keys.matrix("position_embd.weight")?;
     let layers = keys.layers()?;
     let heads = heads(keys, width)?;
+    let classes = keys.classes()?;
     Ok(Decoder {
         family: Family::Gpt2,
         vocabulary,
@@ -209,10 +214,11 @@ fn gpt2(keys: &Keys<'_>) -> Result<Decoder> {
         norm_eps: keys.positive("attention.layer_norm_epsilon")?,
         norm_offset: 0.0,
         embedding_scale: 1.0,
-        tied: !keys.has("output.weight"),
+        tied: classes.is_none() && !keys.has("output.weight"),
         logit_cap: None,
         experts: None,
         latent: None,
+        classes,
     })
 }
 
@@ -237,5 +243,6 @@ fn bert(keys: &Keys<'_>) -> Result<Encoder> {
         },
         segments,
         norm_eps: keys.positive("attention.layer_norm_epsilon")?,
+        classes: keys.classes()?,
     })
 }

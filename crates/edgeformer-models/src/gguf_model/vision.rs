@@ -23,10 +23,6 @@ pub(super) fn vit(metadata: &Metadata, tensors: &dyn Tensors) -> Result<Vision> 
         let problem = format!("is {heads}, which does not divide the width {width}");
         return Err(clip.error("attention.head_count", problem));
     }
-    let classes = match clip.has("cls.output.weight") {
-        true => Some(clip.matrix("cls.output.weight")?[0]),
-        false => None,
-    };
     Ok(Vision {
         channels: own.optional_size("channel_count")?.unwrap_or(3),
         image: sides(&clip, &own, "image_size")?,
@@ -41,7 +37,7 @@ pub(super) fn vit(metadata: &Metadata, tensors: &dyn Tensors) -> Result<Vision> 
         },
         input_bias: clip.has("v.blk.0.attn_q.bias"),
         norm_eps: clip.positive("attention.layer_norm_epsilon")?,
-        classes,
+        classes: clip.classes()?,
     })
 }
 
@@ -70,20 +66,6 @@ fn activation(own: &Keys<'_>) -> Result<Activation> {
     activation_named(name).ok_or_else(|| {
         own.error(key, format!("is {name:?}, an unknown function; known are {ACTIVATIONS}"))
     })
-}
-
-/// The names of a classifier's classes; none where the file has none.
-pub(crate) fn labels(metadata: &Metadata, vision: &Vision) -> Result<Vec<String>> {
-    let key = "vit.labels";
-    let Some(labels) = metadata.str_array(key)? else { return Ok(Vec::new()) };
-    match vision.classes {
-        Some(classes) if classes == labels.len() => Ok(labels.map(str::to_owned).collect()),
-        classes => {
-            let classes = classes.unwrap_or(0);
-            let problem = format!("has {} names for {classes} classes", labels.len());
-            Err(metadata.error(key, problem))
-        }
-    }
 }
 
 /// How images are prepared; `None` where the file does not say.

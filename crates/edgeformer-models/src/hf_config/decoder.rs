@@ -34,6 +34,7 @@ pub(super) fn base(config: &Object, family: Family) -> Result<Decoder> {
         logit_cap: None,
         experts: None,
         latent: None,
+        classes: None,
     })
 }
 
@@ -302,5 +303,6 @@ pub(super) fn gpt2(config: &Object) -> Result<Decoder> {
         logit_cap: None,
         experts: None,
         latent: None,
+        classes: None,
     })
 }

@@ -3,6 +3,7 @@
 use edgeformer_core::graph::Activation;
 use serde_json::Value;
 
+use super::classes;
 use super::decoder::{activation, head_width, layers};
 use crate::Result;
 use crate::hyper::{Encoder, Feed, Vision};
@@ -29,6 +30,7 @@ pub(super) fn bert(config: &Object) -> Result<Encoder> {
         feed: feed(config)?,
         segments: config.size_or("type_vocab_size", 2)?,
         norm_eps: config.positive_or("layer_norm_eps", 1e-12)?,
+        classes: classes::of_texts(config)?,
     })
 }
 
@@ -44,7 +46,7 @@ pub(super) fn vit(config: &Object) -> Result<Vision> {
         feed: feed(config)?,
         input_bias: config.flag_or("qkv_bias", true)?,
         norm_eps: config.positive_or("layer_norm_eps", 1e-12)?,
-        classes: classes(config)?,
+        classes: classes::of_images(config)?,
     })
 }
 
@@ -72,21 +74,4 @@ fn pair(config: &Object, key: &str, default: usize) -> Result<[usize; 2]> {
     let (height, width) =
         sizes.ok_or_else(|| config.error(key, "must be a size or a list of height and width"))?;
     Ok([height as usize, width as usize])
-}
-
-/// Classes of the classifier: `id2label` names them, and two are the default. A folder that says
-/// it holds the bare model has none.
-fn classes(config: &Object) -> Result<Option<usize>> {
-    let architectures = config.texts("architectures")?;
-    let bare = |name: &&str| !name.ends_with("ForImageClassification");
-    if !architectures.is_empty() && architectures.iter().all(bare) {
-        return Ok(None);
-    }
-    if let Some(labels) = config.optional_object("id2label")? {
-        return Ok(Some(labels.entries().count()));
-    }
-    match config.optional_size("num_labels")? {
-        Some(count) => Ok(Some(count)),
-        None => Ok((!architectures.is_empty()).then_some(2)),
-    }
 }

@@ -1,5 +1,6 @@
 //! Hugging Face folders: `config.json` to hyper-parameters, tensor names to graph names.
 
+mod classes;
 mod decoder;
 mod deepseek;
 mod encoder;
@@ -33,7 +34,7 @@ pub(crate) fn hyper(config: &Object) -> Result<Hyper> {
             format!("says {method}, which is not read: use the unquantized folder or a GGUF file"),
         ));
     }
-    let decoder = match config.optional_text("model_type")? {
+    let mut decoder = match config.optional_text("model_type")? {
         Some("llama") => decoder::llama(config),
         Some("mistral") => decoder::mistral(config),
         Some("qwen2") => decoder::qwen2(config),
@@ -57,6 +58,9 @@ pub(crate) fn hyper(config: &Object) -> Result<Hyper> {
             return Err(config.error("model_type", problem));
         }
     }?;
+    decoder.classes = classes::of_texts(config)?;
+    // A classifier has no logits that could come from the embeddings.
+    decoder.tied &= decoder.classes.is_none();
     Ok(Hyper::Decoder(Box::new(decoder)))
 }
 

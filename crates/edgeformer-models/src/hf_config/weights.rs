@@ -71,6 +71,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether the files hold a weight.
+    pub fn has(&self, info: &WeightInfo) -> bool {
+        self.name(&info.name).is_ok_and(|name| self.files.info(&name).is_some())
+    }
+
     /// A weight in the graph's shape.
     ///
     /// # Errors

@@ -25,9 +25,10 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<ModelFile> {
     hf_config::check_depth(&hyper, &tensors)?;
     let graph = graph(&hyper, config.path())?;
     let weights = hf_config::weights(&graph, &hyper, &tensors)?;
-    let (labels, preprocessor) = match &hyper {
-        Hyper::Vision(vision) => (labels(&config, vision)?, preprocessor(path, vision)?),
-        Hyper::Decoder(_) | Hyper::Encoder(_) => (Vec::new(), None),
+    let labels = labels(&config, &hyper)?;
+    let preprocessor = match &hyper {
+        Hyper::Vision(vision) => preprocessor(path, vision)?,
+        Hyper::Decoder(_) | Hyper::Encoder(_) => None,
     };
     let model = Model { graph, weights };
     let tokenizer = if options.tokenizer { Tokenizer::from_folder(path)? } else { None };
@@ -55,9 +56,10 @@ pub(crate) fn preprocessor(folder: &Path, vision: &Vision) -> Result<Option<Prep
     config.map(|config| Preprocessor::of(&config, vision.channels, vision.image)).transpose()
 }
 
-/// `id2label` in the order of its ids, which are 0 to the number of classes.
-pub(crate) fn labels(config: &Object, vision: &Vision) -> Result<Vec<String>> {
-    let Some(classes) = vision.classes else { return Ok(Vec::new()) };
+/// `id2label` in the order of its ids, which are 0 to the number of classes; empty where a
+/// configuration names none.
+pub(crate) fn labels(config: &Object, hyper: &Hyper) -> Result<Vec<String>> {
+    let Some(classes) = hyper.classes() else { return Ok(Vec::new()) };
     let Some(map) = config.optional_object("id2label")? else { return Ok(Vec::new()) };
     let mut labels = vec![None; classes];
     for (id, label) in map.entries() {

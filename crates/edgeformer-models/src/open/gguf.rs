@@ -18,12 +18,10 @@ pub(super) fn open(path: PathBuf, gguf: Gguf, options: &OpenOptions) -> Result<M
     gguf_model::check_depth(&hyper, &gguf)?;
     let graph = graph(&hyper, &path)?;
     let weights = gguf_model::weights(&graph, &hyper, &gguf)?;
-    let (labels, preprocessor) = match &hyper {
-        Hyper::Vision(vision) => (
-            gguf_model::labels(gguf.metadata(), vision)?,
-            gguf_model::preprocessor(gguf.metadata(), &gguf, vision)?,
-        ),
-        Hyper::Decoder(_) | Hyper::Encoder(_) => (Vec::new(), None),
+    let labels = gguf_model::labels(gguf.metadata(), &hyper)?;
+    let preprocessor = match &hyper {
+        Hyper::Vision(vision) => gguf_model::preprocessor(gguf.metadata(), &gguf, vision)?,
+        Hyper::Decoder(_) | Hyper::Encoder(_) => None,
     };
     let model = Model { graph, weights };
     let tokenizer = if options.tokenizer { Tokenizer::from_gguf(&gguf)? } else { None };

@@ -100,7 +100,7 @@ fn facts(checkpoint: &Checkpoint, has_importance: bool) -> ModelFacts<'_> {
         layers: number("block_count").unwrap_or(0),
         gqa: heads / kv_heads,
         experts: number("expert_count").unwrap_or(0),
-        has_output: checkpoint.tensor("output.weight").is_some(),
+        has_output: checkpoint.has_head(),
         has_importance,
     }
 }

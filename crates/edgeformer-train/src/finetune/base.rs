@@ -8,8 +8,10 @@ use edgeformer_backend_candle::DeviceWeights;
 use edgeformer_core::graph::WeightId;
 use edgeformer_core::{Adapter, Format, Model, Op, Tensor, Weight};
 use edgeformer_models::checkpoint::Checkpoint;
+use edgeformer_models::classifier::Classifier;
 use edgeformer_models::{ModelFile, OpenOptions, open, open_with};
 
+use super::head::new_classifier;
 use super::labelled::Judge;
 use super::low_rank::{LoraOptions, all_linear};
 use super::request::{Method, Request};
@@ -32,6 +34,8 @@ pub(super) struct Subject {
     pub model: Arc<Model>,
     /// The adapter before it learns.
     pub adapter: Option<Adapter>,
+    /// A classifier that the model's files do not have.
+    pub classifier: Option<Classifier>,
     /// A copy in GGUF's layout that was made for this run alone.
     _copy: Option<Copy>,
 }
@@ -64,25 +68,36 @@ impl Subject {
         match &request.method {
             Method::Lora(options) => {
                 let file = open(&request.model)?;
+                check(&file, &request.model)?;
                 let (model, adapter, intent) =
                     adapted(&file.model, options, request.base_format, request.seed)?;
                 let adapter = Some(adapter);
-                Ok((Self { file, model: Arc::new(model), adapter, _copy: None }, intent))
+                let model = Arc::new(model);
+                Ok((Self { file, model, adapter, classifier: None, _copy: None }, intent))
             }
             method => {
                 let (path, copy) = in_gguf(&request.model, &request.output)?;
                 let mut file = open_with(&path, &OpenOptions { tokenizer: copy.is_none() })?;
+                let classifier;
                 if copy.is_some() {
-                    // The tokenizer of the original: a copy may not be able to state it.
+                    // The tokenizer of the original: a copy may not be able to state it. A pooler
+                    // that only a classifier reads is not in the copy either.
                     let original = open(&request.model)?;
+                    classifier = new_classifier(request, &original)?;
                     file.tokenizer = original.tokenizer;
                     file.chat_template = original.chat_template;
                     file.labels = original.labels;
                     file.preprocessor = original.preprocessor;
+                } else {
+                    classifier = new_classifier(request, &file)?;
                 }
+                if let Some(classifier) = &classifier {
+                    file = classifier.on(file)?;
+                }
+                check(&file, &request.model)?;
                 let intent = of_weights(request, method, &file.model)?;
                 let model = file.model.clone();
-                Ok((Self { file, model, adapter: None, _copy: copy }, intent))
+                Ok((Self { file, model, adapter: None, classifier, _copy: copy }, intent))
             }
         }
     }
@@ -108,6 +123,20 @@ pub(super) fn adapted(
         rounded: Vec::new(),
     };
     Ok((adapted, adapter, intent))
+}
+
+/// The model of a request as it will learn, with the classifier that is asked for: nothing is
+/// copied or written.
+///
+/// # Errors
+/// If its files are damaged, or nothing can teach it.
+pub(super) fn opened(request: &Request) -> Result<ModelFile> {
+    let mut file = open(&request.model)?;
+    if let Some(classifier) = new_classifier(request, &file)? {
+        file = classifier.on(file)?;
+    }
+    check(&file, &request.model)?;
+    Ok(file)
 }
 
 /// What a request makes of a model, and wants of its weights.
@@ -207,7 +236,7 @@ pub(super) fn teacher(path: &Path) -> Result<crate::Teacher> {
 }
 
 /// Whether a model can be taught: it continues text, or it gives scores of classes or a value.
-pub(super) fn check(file: &ModelFile, path: &Path) -> Result<()> {
+fn check(file: &ModelFile, path: &Path) -> Result<()> {
     let graph = &file.model.graph;
     if Judge::of(file).is_some() || (graph.is_decoder() && file.tokenizer.is_some()) {
         return Ok(());
@@ -216,7 +245,11 @@ pub(super) fn check(file: &ModelFile, path: &Path) -> Result<()> {
         true => "the model has no tokenizer to read records with".to_owned(),
         false => {
             let name = &graph.name;
-            format!("a {name} model continues no text and tells no classes: nothing can teach it")
+            let remedy = match graph.vocabulary() {
+                0 => "nothing can teach it",
+                _ => "give it a new classifier to learn (--num-labels)",
+            };
+            format!("a {name} model continues no text and tells no classes: {remedy}")
         }
     };
     Err(Error::file(path, problem))

@@ -2,7 +2,7 @@
 //!
 //! - `request`: what is asked for; `defaults`: what the literature says where nothing is
 //! - `base`: the model that learns, its weights that do
-//! - `low_rank`: a new adapter; `initial`: a new model
+//! - `low_rank`: a new adapter; `head`: a new classifier; `initial`: a new model
 //! - `fitting`: its memory, and how batches are split to stay within a budget
 //! - `data`: the files of a request; `examples`: records as tokens, what is learned told from what is
 //!   given; `labelled`: images, arrays and texts with a class or a value
@@ -17,6 +17,7 @@ mod data;
 mod defaults;
 mod examples;
 mod fitting;
+mod head;
 mod initial;
 mod labelled;
 mod low_rank;
@@ -27,6 +28,7 @@ mod work;
 
 pub use examples::{Encoded, Encoding, encode, windows};
 pub use fitting::Fitting;
+pub use head::NumLabels;
 pub use initial::write_random;
 pub use labelled::ReadImage;
 pub use low_rank::{LoraOptions, Targets};

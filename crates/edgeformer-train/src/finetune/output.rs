@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use edgeformer_core::{Adapter, LowRank};
 use edgeformer_models::adapter::{PeftOptions, write_peft};
 use edgeformer_models::checkpoint::{Checkpoint, OutType};
+use edgeformer_models::classifier::Classifier;
 
 use super::base::Subject;
 use super::request::Request;
@@ -25,12 +26,18 @@ pub(super) fn write(
             write_peft(&learned, &subject.file, &to, &PeftOptions { base_model })?;
             Ok(to)
         }
-        None => write_model(request, parameters),
+        None => write_model(request, subject.classifier.as_ref(), parameters),
     }
 }
 
-fn write_model(request: &Request, parameters: &[Parameter]) -> Result<PathBuf> {
-    let checkpoint = with_learned(&Checkpoint::open(&request.model)?, parameters)?;
+fn write_model(
+    request: &Request,
+    classifier: Option<&Classifier>,
+    parameters: &[Parameter],
+) -> Result<PathBuf> {
+    let base = Checkpoint::open(&request.model)?;
+    let base = classifier.into_iter().fold(base, Checkpoint::with_classifier);
+    let checkpoint = with_learned(&base, parameters)?;
     if !request.model.is_dir() {
         let to = request.output.join("model.gguf");
         checkpoint.write_gguf(&to)?;

@@ -4,6 +4,7 @@ use edgeformer_core::Format;
 use serde::Serialize;
 
 use super::defaults;
+use super::head::NumLabels;
 use super::low_rank::LoraOptions;
 use crate::data::Strictness;
 use crate::optimizer::{AdamWOptions, Decay};
@@ -42,6 +43,9 @@ pub struct Request {
     pub output: PathBuf,
     /// What learns.
     pub method: Method,
+    /// The classes of a new classifier in the place of the model's head; `None` leaves the head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_labels: Option<NumLabels>,
     /// What linear layers of a frozen base are quantized to.
     #[serde(serialize_with = "format_name")]
     pub base_format: Option<Format>,
@@ -117,6 +121,7 @@ impl Request {
             validation: None,
             validation_share: 0.0,
             strictness: Strictness::Skip,
+            num_labels: None,
             base_format: None,
             teacher: None,
             temperature: 2.0,
@@ -170,6 +175,7 @@ impl Request {
                 self.average.is_none_or(|decay| (0.0..1.0).contains(&decay)),
                 "the decay of the mean is from 0 to below 1",
             ),
+            (self.num_labels != Some(NumLabels::Count(0)), "a classifier has a class at least"),
             (self.temperature > 0.0, "the temperature must be above 0"),
             ((0.0..=1.0).contains(&self.teacher_share), "the teacher's share is from 0 to 1"),
             (self.context.is_none_or(|tokens| tokens > 1), "a context must have two tokens"),
@@ -185,6 +191,11 @@ impl Request {
         }
         if matches!(self.method, Method::Lora(_)) && self.quantize_aware.is_some() {
             let problem = "weights that do not learn cannot learn to be quantized (--method full)";
+            return Err(Error::Request(problem.into()));
+        }
+        if matches!(self.method, Method::Lora(_)) && self.num_labels.is_some() {
+            let problem = "an adapter holds no new classifier: let that learn first (--method head, \
+                           or full), then an adapter beside the result, without --num-labels";
             return Err(Error::Request(problem.into()));
         }
         match (&self.method, self.base_format) {

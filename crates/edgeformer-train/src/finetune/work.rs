@@ -86,7 +86,6 @@ pub fn finetune(
     let start = Instant::now();
     let store = Store::open(&request.output)?;
     let (subject, intent) = Subject::open(request)?;
-    base::check(&subject.file, &request.model)?;
     let context = context(request, &subject.file);
     let data = Data::read(request, &subject.file, context, read_image)?;
     let examples = &data.learned.examples;
@@ -161,8 +160,7 @@ pub fn finetune(
 /// If the request cannot be, files are damaged, or it does not fit its memory budget, with what would.
 pub fn plan(request: &Request, read_image: &ReadImage<'_>) -> Result<Fitting> {
     request.check()?;
-    let file = edgeformer_models::open(&request.model)?;
-    base::check(&file, &request.model)?;
+    let file = base::opened(request)?;
     let data = Data::read(request, &file, context(request, &file), read_image)?;
     let (model, intent) = base::intended(request, &file)?;
     Load { request, model: &model, intent: &intent, examples: &data.learned.examples }.fit()

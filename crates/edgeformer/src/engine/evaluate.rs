@@ -1,4 +1,5 @@
-use edgeformer_core::{Input, Outputs, Rows, Session, SessionOptions, Span, Step, Want};
+use edgeformer_core::graph::RowKind;
+use edgeformer_core::{Graph, Input, Outputs, Rows, Session, SessionOptions, Span, Step, Want};
 
 use crate::{Error, Result};
 
@@ -38,18 +39,26 @@ pub(super) fn evaluate(
     session: &mut dyn Session,
     input: &OwnedInput,
     options: &SessionOptions,
+    graph: &Graph,
 ) -> Result<Evaluation> {
+    // One row of a whole sequence: it follows its last part, and those before are only cached.
+    let pooled = graph.values[graph.output.value.index()].rows == RowKind::Sequence;
+    let limit = if pooled { options.chunk } else { options.chunk.min(options.output_rows) };
+    let parts = input.parts(limit);
+    let last = parts.len().saturating_sub(1);
     let sequence = session.cache().create()?;
     let mut evaluation = Evaluation { rows: Vec::new(), width: 1 };
     let mut outputs = Outputs::default();
-    let result =
-        input.parts(options.chunk.min(options.output_rows)).into_iter().try_for_each(|input| {
-            let step = Step { spans: &[Span { sequence, input, want: Want::All }] };
-            session.run(&step, &mut outputs)?;
+    let result = parts.into_iter().enumerate().try_for_each(|(index, input)| {
+        let want = if pooled && index < last { Want::Nothing } else { Want::All };
+        let step = Step { spans: &[Span { sequence, input, want }] };
+        session.run(&step, &mut outputs)?;
+        if want == Want::All {
             evaluation.width = outputs.width();
             evaluation.rows.extend_from_slice(outputs.rows().data());
-            Ok(())
-        });
+        }
+        Ok(())
+    });
     session.cache().remove(sequence);
     match result {
         Ok(()) if evaluation.rows.is_empty() => Err(Error::Request("the input is empty".into())),

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
+use edgeformer_core::graph::OutputKind;
 use edgeformer_core::{AttentionMass, CacheUsage, Graph, Refusal, Session, SessionOptions};
 use edgeformer_models::{ModelFile, OpenOptions};
 
@@ -156,7 +157,8 @@ impl Engine {
         Conversation::new(self, self.conversations.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token.
+    /// Output rows for tokens: logits of decoders, hidden states of encoders, one row a token; of
+    /// classifiers the scores of all classes, one row in all.
     ///
     /// # Errors
     /// If the tokens do not fit the model or the context.
@@ -179,10 +181,13 @@ impl Engine {
         conversation: Option<u64>,
     ) -> Result<TextStream> {
         if !self.graph().is_decoder() {
-            let family = &self.graph().name;
-            return Err(Error::Request(format!(
-                "a {family} model writes no text: use embed, classify or logits"
-            )));
+            let Graph { name, output, .. } = self.graph();
+            return Err(Error::Request(match output.kind {
+                OutputKind::ClassScores => {
+                    format!("a {name} classifier writes no text: use classify or logits")
+                }
+                _ => format!("a {name} model writes no text: use embed, classify or logits"),
+            }));
         }
         let prompt = generate::encode(&self.file, prompt)?;
         let adapters = generate::scales(self.graph(), options.adapters.as_deref())?;

@@ -219,7 +219,9 @@ impl Worker {
                 Work::Evaluate(input, reply) => {
                     self.make_room();
                     // A caller that does not wait any more wants no answer.
-                    let _gone = reply.send(evaluate(self.session.as_mut(), &input, &self.options));
+                    let graph = &self.file.model.graph;
+                    let rows = evaluate(self.session.as_mut(), &input, &self.options, graph);
+                    let _gone = reply.send(rows);
                 }
                 Work::Save(Saved { conversation, path, reply }) => {
                     let _gone =

@@ -81,6 +81,7 @@ fn check(request: &Request) -> Result<()> {
 /// Whether the model reads text: that is what it is calibrated and judged with.
 fn check_text(checkpoint: &Checkpoint, request: &Request) -> Result<()> {
     let reads = match checkpoint.hyper()? {
+        Hyper::Decoder(decoder) if decoder.classes.is_some() => "a classifier predicts no text",
         Hyper::Decoder(_) => return Ok(()),
         Hyper::Encoder(_) => "a text encoder predicts no text",
         Hyper::Vision(_) => "an image model reads no text",

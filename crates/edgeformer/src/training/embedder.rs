@@ -51,6 +51,9 @@ impl ModelEmbedder {
         let family = &file.model.graph.name;
         let problem = match file.tokenizer {
             _ if file.model.graph.vocabulary() == 0 => format!("a {family} model reads no text"),
+            _ if file.hyper.classes().is_some() => {
+                format!("a {family} model with classes gives no vector of a text")
+            }
             None => "the model has no tokenizer to read records with".into(),
             Some(_) => {
                 let (source, options) = (source.clone(), options.clone());

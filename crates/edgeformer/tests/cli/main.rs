@@ -6,6 +6,7 @@ mod adapters;
 mod adapters_of_tests;
 mod budget;
 mod cache;
+mod classify;
 mod convert;
 mod convert_attention;
 mod eval;

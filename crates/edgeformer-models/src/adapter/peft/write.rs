@@ -101,6 +101,7 @@ fn config(modules: &[Module<'_>], file: &ModelFile, options: &PeftOptions) -> Va
         }
     }
     let task = match &file.hyper {
+        Hyper::Decoder(_) | Hyper::Encoder(_) if file.hyper.classes().is_some() => json!("SEQ_CLS"),
         Hyper::Decoder(_) => json!("CAUSAL_LM"),
         Hyper::Encoder(_) => json!("FEATURE_EXTRACTION"),
         Hyper::Vision(_) => Value::Null,

@@ -8,8 +8,7 @@ use super::keys::Writer;
 use crate::gguf::MetadataArray;
 use crate::hf_config::activation_name;
 use crate::hyper::{Encoder, Vision};
-use crate::json::Object;
-use crate::open::{labels, preprocessor};
+use crate::open::preprocessor;
 use crate::preprocessor::{Preprocessor, Resize};
 use crate::{Error, Result, pooling};
 
@@ -23,7 +22,8 @@ pub(super) fn bert(keys: &mut Writer, encoder: &Encoder, folder: &Path) -> Resul
     keys.own("attention.layer_norm_epsilon", encoder.norm_eps);
     keys.own("attention.causal", false);
     keys.set("tokenizer.ggml.token_type_count", encoder.segments as u32);
-    if let Some(pool) = pooling::of_folder(folder)? {
+    // Of a classifier the kind of pooling is the classifier.
+    if let (Some(pool), None) = (pooling::of_folder(folder)?, encoder.classes) {
         let number: u32 = match pool {
             Pool::Mean => 1,
             Pool::Class => 2,
@@ -43,7 +43,7 @@ pub(super) fn vit(
     keys: &mut Writer,
     vision: &Vision,
     folder: &Path,
-    config: &Object,
+    labels: Vec<String>,
 ) -> Result<()> {
     let mut clip = |key: &str, size: usize| keys.set(&format!("clip.vision.{key}"), size as u32);
     clip("block_count", vision.layers);
@@ -60,7 +60,6 @@ pub(super) fn vit(
     }
     keys.size("channel_count", vision.channels);
     keys.own("activation", activation_name(vision.feed.activation).to_owned());
-    let labels = labels(config, vision)?;
     if !labels.is_empty() {
         keys.own("labels", MetadataArray::strings(labels));
     }

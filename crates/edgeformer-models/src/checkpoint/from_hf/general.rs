@@ -5,6 +5,8 @@ use std::path::Path;
 use super::keys::Writer;
 use crate::Result;
 use crate::generation::GenerationDefaults;
+use crate::gguf::MetadataArray;
+use crate::gguf_model::{OUTPUT_LABELS, RANK};
 use crate::json::Object;
 use crate::text::TokenizerKeys;
 
@@ -37,6 +39,16 @@ pub(super) fn sampling(keys: &mut Writer, folder: &Path, config: &Object) -> Res
         keys.set("general.sampling.top_k", top_k as u32);
     }
     Ok(())
+}
+
+/// That it is a classifier, and what its classes are called. llama.cpp counts the names: without
+/// them it reads no second class.
+pub(super) fn classes(keys: &mut Writer, classes: usize, mut labels: Vec<String>) {
+    if labels.is_empty() {
+        labels = (0..classes).map(|id| format!("LABEL_{id}")).collect();
+    }
+    keys.own("pooling_type", RANK);
+    keys.own(OUTPUT_LABELS, MetadataArray::strings(labels));
 }
 
 /// The tokenizer, or that there is none; ids that it does not name are those of `config.json`.

@@ -22,6 +22,7 @@ use edgeformer_core::Backing;
 use super::{Checkpoint, OutType};
 use crate::hyper::Hyper;
 use crate::json::Object;
+use crate::open::labels;
 use crate::safetensors::Safetensors;
 use crate::text::Tokenizer;
 use crate::{Error, Result, families, hf_config};
@@ -51,7 +52,12 @@ pub(super) fn open(folder: &Path) -> Result<Checkpoint> {
     match &hyper {
         Hyper::Decoder(decoder) => decoder::keys(&mut keys, decoder, &config)?,
         Hyper::Encoder(encoder) => encoder::bert(&mut keys, encoder, folder)?,
-        Hyper::Vision(vision) => encoder::vit(&mut keys, vision, folder, &config)?,
+        Hyper::Vision(vision) => {
+            encoder::vit(&mut keys, vision, folder, labels(&config, &hyper)?)?;
+        }
+    }
+    if let (Some(classes), false) = (hyper.classes(), matches!(hyper, Hyper::Vision(_))) {
+        general::classes(&mut keys, classes, labels(&config, &hyper)?);
     }
     let mut tensors = match &hyper {
         Hyper::Decoder(decoder) => rope::tensors(decoder),

@@ -7,6 +7,7 @@ use super::{decoder, encoder, token_id};
 use crate::Result;
 use crate::generation::GenerationDefaults;
 use crate::gguf::Metadata;
+use crate::gguf_model;
 use crate::hyper::{Family, Hyper};
 
 /// What a folder of this model says of it.
@@ -14,8 +15,9 @@ pub(super) fn config(hyper: &Hyper, metadata: &Metadata, main: Format) -> Result
     let mut config = match hyper {
         Hyper::Decoder(decoder) => decoder::config(decoder, metadata)?,
         Hyper::Encoder(encoder) => encoder::bert(encoder),
-        Hyper::Vision(vision) => encoder::vit(vision, metadata)?,
+        Hyper::Vision(vision) => encoder::vit(vision),
     };
+    classes(&mut config, hyper, metadata)?;
     let (model_type, architecture) = names(hyper);
     config.insert("model_type".into(), model_type.into());
     config.insert("architectures".into(), json!([architecture]));
@@ -26,28 +28,43 @@ pub(super) fn config(hyper: &Hyper, metadata: &Metadata, main: Format) -> Result
     Ok(config.into())
 }
 
+/// The names of classes, both ways.
+fn classes(config: &mut Map<String, Value>, hyper: &Hyper, metadata: &Metadata) -> Result<()> {
+    let Some(classes) = hyper.classes() else { return Ok(()) };
+    let labels = gguf_model::labels(metadata, hyper)?;
+    let name = |id: usize| labels.get(id).cloned().unwrap_or_else(|| format!("LABEL_{id}"));
+    let ids = |id: usize| (id.to_string(), Value::from(name(id)));
+    config.insert("id2label".into(), (0..classes).map(ids).collect::<Map<_, _>>().into());
+    let names = (0..classes).map(|id| (name(id), Value::from(id)));
+    config.insert("label2id".into(), names.collect::<Map<_, _>>().into());
+    Ok(())
+}
+
 /// What transformers calls the family, and the class of its models.
-fn names(hyper: &Hyper) -> (&'static str, &'static str) {
-    match hyper.family() {
-        Family::Llama => ("llama", "LlamaForCausalLM"),
-        Family::Mistral => ("mistral", "MistralForCausalLM"),
-        Family::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
-        Family::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
-        Family::Qwen3Moe => ("qwen3_moe", "Qwen3MoeForCausalLM"),
-        Family::Gemma2 => ("gemma2", "Gemma2ForCausalLM"),
-        Family::Gemma3 => ("gemma3_text", "Gemma3ForCausalLM"),
-        Family::Phi3 => ("phi3", "Phi3ForCausalLM"),
-        Family::Gpt2 => ("gpt2", "GPT2LMHeadModel"),
-        Family::DeepseekV2 => ("deepseek_v2", "DeepseekV2ForCausalLM"),
-        Family::DeepseekV3 => ("deepseek_v3", "DeepseekV3ForCausalLM"),
-        Family::Bert => ("bert", "BertModel"),
-        Family::Vit => match hyper {
-            Hyper::Vision(vision) if vision.classes.is_some() => {
-                ("vit", "ViTForImageClassification")
-            }
-            _ => ("vit", "ViTModel"),
-        },
-    }
+fn names(hyper: &Hyper) -> (&'static str, String) {
+    let (model_type, stem, bare) = match hyper.family() {
+        Family::Llama => ("llama", "Llama", "ForCausalLM"),
+        Family::Mistral => ("mistral", "Mistral", "ForCausalLM"),
+        Family::Qwen2 => ("qwen2", "Qwen2", "ForCausalLM"),
+        Family::Qwen3 => ("qwen3", "Qwen3", "ForCausalLM"),
+        Family::Qwen3Moe => ("qwen3_moe", "Qwen3Moe", "ForCausalLM"),
+        Family::Gemma2 => ("gemma2", "Gemma2", "ForCausalLM"),
+        // The classifier of text alone has a name of its own.
+        Family::Gemma3 if hyper.classes().is_some() => ("gemma3_text", "Gemma3Text", ""),
+        Family::Gemma3 => ("gemma3_text", "Gemma3", "ForCausalLM"),
+        Family::Phi3 => ("phi3", "Phi3", "ForCausalLM"),
+        Family::Gpt2 => ("gpt2", "GPT2", "LMHeadModel"),
+        Family::DeepseekV2 => ("deepseek_v2", "DeepseekV2", "ForCausalLM"),
+        Family::DeepseekV3 => ("deepseek_v3", "DeepseekV3", "ForCausalLM"),
+        Family::Bert => ("bert", "Bert", "Model"),
+        Family::Vit => ("vit", "ViT", "Model"),
+    };
+    let task = match (hyper.classes(), hyper) {
+        (None, _) => bare,
+        (Some(_), Hyper::Vision(_)) => "ForImageClassification",
+        (Some(_), Hyper::Decoder(_) | Hyper::Encoder(_)) => "ForSequenceClassification",
+    };
+    (model_type, format!("{stem}{task}"))
 }
 
 /// PyTorch's name of a format.

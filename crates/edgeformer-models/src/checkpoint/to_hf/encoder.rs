@@ -3,9 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::number;
-use crate::Result;
-use crate::gguf::Metadata;
-use crate::gguf_model;
 use crate::hf_config::activation_name;
 use crate::hyper::{Encoder, Vision};
 
@@ -24,7 +21,7 @@ pub(super) fn bert(encoder: &Encoder) -> Map<String, Value> {
     fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
 
-pub(super) fn vit(vision: &Vision, metadata: &Metadata) -> Result<Map<String, Value>> {
+pub(super) fn vit(vision: &Vision) -> Map<String, Value> {
     let fields = [
         ("num_channels", json!(vision.channels)),
         ("image_size", sides(vision.image)),
@@ -37,16 +34,7 @@ pub(super) fn vit(vision: &Vision, metadata: &Metadata) -> Result<Map<String, Va
         ("qkv_bias", json!(vision.input_bias)),
         ("layer_norm_eps", number(vision.norm_eps)),
     ];
-    let mut config: Map<String, Value> =
-        fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-    let Some(classes) = vision.classes else { return Ok(config) };
-    let labels = gguf_model::labels(metadata, vision)?;
-    let name = |id: usize| labels.get(id).cloned().unwrap_or_else(|| format!("LABEL_{id}"));
-    let ids = |id: usize| (id.to_string(), Value::from(name(id)));
-    config.insert("id2label".into(), (0..classes).map(ids).collect::<Map<_, _>>().into());
-    let names = (0..classes).map(|id| (name(id), Value::from(id)));
-    config.insert("label2id".into(), names.collect::<Map<_, _>>().into());
-    Ok(config)
+    fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 /// One number for a square.

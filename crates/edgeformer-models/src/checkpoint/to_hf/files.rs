@@ -17,6 +17,7 @@ type File = (&'static str, Vec<u8>);
 pub(super) fn files(hyper: &Hyper, metadata: &Metadata, from: &Checkpoint) -> Result<Vec<File>> {
     let mut files = match hyper {
         Hyper::Vision(vision) => return images(vision, metadata, from),
+        Hyper::Decoder(decoder) if decoder.classes.is_some() => Vec::new(),
         Hyper::Decoder(_) => vec![generation(metadata)?],
         Hyper::Encoder(encoder) => pooled(encoder.width, metadata)?,
     };

@@ -11,7 +11,7 @@ use crate::checkpoint::outtype::converted;
 use crate::checkpoint::{Checkpoint, LazyTensor};
 use crate::error::quote;
 use crate::hf_config::{Names, names, transpose};
-use crate::hyper::{Family, Hyper, Latent, Vision};
+use crate::hyper::{Encoder, Family, Hyper, Latent, Vision};
 use crate::{Error, Result};
 
 /// Every tensor of the folder. Those whose format shows only in their values are made now.
@@ -51,10 +51,11 @@ pub(super) fn tensors(
     Ok(tensors)
 }
 
-/// The bare ViT has no prefix: only in a classifier it is a part.
+/// The bare BERT and ViT have no prefix: only in a classifier they are a part.
 pub(crate) fn prefix(hyper: &Hyper, names: &Names) -> &'static str {
     match hyper {
         Hyper::Vision(Vision { classes: None, .. }) => "",
+        Hyper::Encoder(Encoder { classes: Some(_), .. }) => "bert.",
         _ => names.prefixes[0],
     }
 }

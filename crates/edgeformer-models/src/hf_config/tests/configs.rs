@@ -29,6 +29,21 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Every family of texts as a classifier of three classes, with the name of its snapshot.
+pub(crate) fn classifiers() -> Vec<(String, Value)> {
+    let texts = all().into_iter().filter(|(name, _)| *name != "vit");
+    texts.map(|(name, config)| (format!("{name}-classifier"), classifier(config))).collect()
+}
+
+/// A configuration's model with a classifier of three classes.
+pub(crate) fn classifier(config: Value) -> Value {
+    let classes = json!({
+        "architectures": ["SomeForSequenceClassification"],
+        "id2label": { "0": "cat", "1": "dog", "2": "bird" },
+    });
+    with(config, classes)
+}
+
 /// The hyper-parameters of a configuration.
 pub(crate) fn hyper(config: &Value) -> Result<Hyper> {
     super::super::hyper(&object(config))

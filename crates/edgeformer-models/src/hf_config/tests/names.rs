@@ -4,10 +4,16 @@ use super::super::names::names;
 use super::configs;
 use crate::families;
 
+/// Every family, and its classifiers.
+fn every() -> Vec<(String, serde_json::Value)> {
+    let plain = configs::all().into_iter().map(|(name, config)| (name.to_owned(), config));
+    plain.chain(configs::classifiers()).collect()
+}
+
 /// Every weight of every family's graph has a Hugging Face name of its own.
 #[test]
 fn every_weight_has_its_own_name() {
-    for (family, config) in configs::all() {
+    for (family, config) in every() {
         let hyper = configs::hyper(&config).unwrap();
         let names = names(hyper.family());
         let graph = families::graph(&hyper).unwrap();
@@ -26,7 +32,7 @@ fn every_weight_has_its_own_name() {
 /// A module's name leads back to the weight, under every prefix.
 #[test]
 fn modules_lead_back_to_their_weights() {
-    for (family, config) in configs::all() {
+    for (family, config) in every() {
         let hyper = configs::hyper(&config).unwrap();
         let names = names(hyper.family());
         let graph = families::graph(&hyper).unwrap();

@@ -45,6 +45,15 @@ fn every_refusal_names_file_key_and_remedy() {
         refusal(configs::gpt2(), json!({ "scale_attn_by_inverse_layer_idx": true })),
         refusal(configs::bert(), json!({ "is_decoder": true })),
         refusal(configs::bert(), json!({ "position_embedding_type": "relative_key" })),
+        refusal(configs::classifier(configs::bert()), json!({ "id2label": {} })),
+        refusal(
+            configs::classifier(configs::llama()),
+            json!({ "id2label": null, "num_labels": 0 }),
+        ),
+        refusal(
+            configs::classifier(configs::llama()),
+            json!({ "problem_type": "multi_label_classification" }),
+        ),
         refusal(configs::vit(), json!({ "patch_size": 17 })),
         refusal(configs::vit(), json!({ "image_size": [1, 2, 3] })),
     ];

@@ -60,13 +60,13 @@ pub(super) fn norms(checkpoint: &Checkpoint, prefix: &str) -> Result<Vec<Foldabl
     Ok(found)
 }
 
-/// The last norm, unless its reader is the embedding table.
+/// The last norm, unless its reader is the embedding table: logits or classes are read from it.
 pub(super) fn head(checkpoint: &Checkpoint) -> Result<Option<Foldable>> {
-    let (norm, head) = ("output_norm.weight", "output.weight");
+    let (norm, heads) = ("output_norm.weight", ["output.weight", "cls.output.weight"]);
     if checkpoint.tensor(norm).is_none() {
         return Ok(None);
     }
-    norm_pair(checkpoint, norm.into(), true, vec![head.into()])
+    norm_pair(checkpoint, norm.into(), true, heads.map(String::from).into())
 }
 
 /// A norm and those of its readers that are there.

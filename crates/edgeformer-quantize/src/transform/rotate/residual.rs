@@ -21,7 +21,7 @@ const NORMS: &[&str] = &["attn_norm.weight", "ffn_norm.weight", "output_norm.wei
 /// Gives a model whose head is the embedding table a head of its own; the elements by which it
 /// grows.
 pub(super) fn untie(checkpoint: &mut Checkpoint) -> Result<usize> {
-    if checkpoint.tensor(HEAD).is_some() {
+    if checkpoint.has_head() {
         return Ok(0);
     }
     let table = need(checkpoint, TABLE)?.clone();

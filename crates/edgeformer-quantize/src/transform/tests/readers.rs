@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use edgeformer_core::Graph;
-use edgeformer_core::graph::{LatentUp, Node, Op, Value, WeightId};
+use edgeformer_core::graph::{LatentUp, Node, Op, Pool, Value, WeightId};
 
 use super::small;
 use crate::transform::fold::{Source, foldables};
@@ -29,6 +29,11 @@ fn matrices_reading(graph: &Graph, value: Value) -> Option<BTreeSet<String>> {
     let reading = graph.nodes.iter().filter(|node| node.inputs.contains(&value));
     let mut readers = BTreeSet::new();
     for node in reading {
+        // The last row is as the others are: what reads it reads the norm.
+        if matches!(node.op, Op::Pool(Pool::Last)) {
+            readers.extend(matrices_reading(graph, node.outputs[0])?);
+            continue;
+        }
         for id in matrices(node)? {
             let used = graph.nodes.iter().filter(|node| uses(node, id)).count();
             if used > 1 {

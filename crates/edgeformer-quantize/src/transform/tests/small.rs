@@ -38,6 +38,11 @@ pub(super) fn all() -> Vec<Small> {
         made("deepseek2", deepseek(Family::DeepseekV2, None, false)),
         made("deepseek2", deepseek(Family::DeepseekV3, Some(10), true)),
         Small { architecture: "bert", hyper: Hyper::Encoder(bert()) },
+        Small {
+            architecture: "bert",
+            hyper: Hyper::Encoder(Encoder { classes: Some(3), ..bert() }),
+        },
+        made("llama", Decoder { classes: Some(3), ..base(Family::Llama) }),
         Small { architecture: "vit", hyper: Hyper::Vision(vit()) },
     ]
 }
@@ -86,6 +91,7 @@ fn base(family: Family) -> Decoder {
         logit_cap: None,
         experts: None,
         latent: None,
+        classes: None,
     }
 }
 
@@ -153,6 +159,7 @@ fn bert() -> Encoder {
         feed: Feed { width: 32, activation: Activation::Gelu, bias: true },
         segments: 2,
         norm_eps: 1e-12,
+        classes: None,
     }
 }
 

@@ -107,6 +107,7 @@ fn request(command: &Finetune) -> Request {
         validation: command.validation.clone(),
         validation_share: command.validation_split,
         strictness: strictness(command.strict),
+        num_labels: learning.num_labels,
         base_format: learning.base_type,
         teacher: learning.teacher.clone(),
         temperature: learning.temperature,

@@ -94,10 +94,17 @@ pub struct Logits {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["images", "texts", "text_file"]))]
 pub struct Classify {
     /// JPEG or PNG files
-    #[arg(value_name = "IMAGE", required = true)]
+    #[arg(value_name = "IMAGE", conflicts_with_all = ["texts", "text_file"])]
     pub images: Vec<PathBuf>,
+    /// A text, for a model that classifies texts; may be given several times
+    #[arg(long = "text", value_name = "TEXT")]
+    pub texts: Vec<String>,
+    /// A file with a text a line; `-` reads stdin
+    #[arg(long, value_name = "FILE")]
+    pub text_file: Option<PathBuf>,
     /// Classes to name
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,

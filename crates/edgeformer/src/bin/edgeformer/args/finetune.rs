@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use edgeformer::config::ByteSize;
 use edgeformer_core::Format;
+use edgeformer_train::finetune::NumLabels;
 
 use super::values::{count, size};
 
@@ -68,6 +69,10 @@ pub struct LearningArgs {
     /// Blocks that learn with --method last-blocks, counted from the last
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub last_blocks: usize,
+    /// Put a new classifier of N classes in the place of the model's head, to learn from texts with a
+    /// label (not with --method lora); 1 learns a value, auto takes the classes of the data
+    #[arg(long, value_name = "N|auto", value_parser = num_labels)]
+    pub num_labels: Option<NumLabels>,
     /// A larger model of the same vocabulary whose answers are learned too
     #[arg(long, value_name = "PATH")]
     pub teacher: Option<PathBuf>,
@@ -181,6 +186,13 @@ pub enum ScheduleArg {
     Linear,
     /// Not at all
     Constant,
+}
+
+fn num_labels(text: &str) -> Result<NumLabels, String> {
+    match text {
+        "auto" => Ok(NumLabels::OfData),
+        number => count(number).map(NumLabels::Count),
+    }
 }
 
 fn base_format(text: &str) -> Result<Format, String> {

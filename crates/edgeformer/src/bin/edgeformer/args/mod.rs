@@ -69,7 +69,7 @@ pub enum Command {
     Embed(Embed),
     /// Write what a model computes for an input, to compare with another runtime
     Logits(Logits),
-    /// Name what is on images
+    /// Name the class of images or texts
     Classify(Classify),
     /// Show a model's metadata, tensors and graph
     Inspect(Inspect),
