@@ -79,7 +79,7 @@ impl TrainTiny {
         println!("held-out text: {new:.4} bits a byte, {old:.4} by the model before");
         if new >= old {
             return Err(format!(
-                "the model before is better: {} was not replaced",
+                "the new model is no better: {} was not replaced",
                 before.display()
             ));
         }
