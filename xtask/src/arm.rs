@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use serde_json::Value;
 
-use crate::run::{Result, cargo, read, root, run};
+use crate::run::{Result, cargo, output_of, read, root, run};
 
 /// What is built for.
 pub const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -32,23 +33,89 @@ pub const EMULATOR: &str = "qemu-aarch64-static";
 
 /// What knows instruction sets. Files, plain arithmetic, the engine and developer tasks do not depend
 /// on them, and take minutes under emulation.
-const KERNELS: [&str; 2] = ["-p", "edgeformer-backend-cpu"];
+const KERNELS: &str = "edgeformer-backend-cpu";
 
-/// Tests of the built binary whose answers come from kernels. Whole models beside their references
-/// are cases of the suite, which runs with the kernels already.
+/// Whose program is tested whole: where answers come from kernels. Whole models beside their
+/// references are cases of the suite, which runs with the kernels already.
+const BINARY: &str = "edgeformer";
 const OF_THE_BINARY: [&str; 4] =
     ["the_embedded_model", "the_same_seed", "plans_and_devices", "packed::"];
+
+/// The test that takes longest, and on one processor: it runs beside the others.
+const LONGEST: &str = "conformance";
 
 impl TestArm {
     pub fn run(&self) -> Result<()> {
         if !self.arguments.is_empty() {
-            return run(emulated()?.args(&self.arguments));
+            let mut test = cargo_for_arm("test")?;
+            return run(emulated(&mut test).args(&self.arguments));
         }
-        let tests = integration_tests(&root().join("crates/edgeformer-backend-cpu/tests"))?;
-        let named = tests.iter().flat_map(|test| ["--test", test]);
-        run(emulated()?.args(KERNELS).arg("--lib").args(named))?;
-        run(emulated()?.args(["-p", "edgeformer", "--test", "cli", "--"]).args(OF_THE_BINARY))
+        let tests = integration_tests(&folder_of(KERNELS).join("tests"))?;
+        let programs = build(&tests)?;
+        let of_kernels = |name: &str| programs.command(KERNELS, name);
+        let mut longest = of_kernels(LONGEST)?;
+        std::thread::scope(|scope| {
+            let longest = scope.spawn(move || run(&mut longest));
+            run(&mut of_kernels(&KERNELS.replace('-', "_"))?)?;
+            for name in tests.iter().filter(|name| *name != LONGEST) {
+                run(&mut of_kernels(name)?)?;
+            }
+            run(programs.command(BINARY, "cli")?.args(OF_THE_BINARY))?;
+            longest.join().map_err(|_| format!("{LONGEST} panicked"))?
+        })
     }
+}
+
+/// Programs that were built to be run under the emulator.
+struct Programs(Vec<Program>);
+
+/// One of them: a target of a package.
+struct Program {
+    manifest: PathBuf,
+    target: String,
+    path: PathBuf,
+}
+
+impl Programs {
+    /// How a program is run, as cargo would run it.
+    fn command(&self, package: &str, target: &str) -> Result<Command> {
+        let folder = folder_of(package);
+        let is_it = |program: &&Program| {
+            program.target == target && program.manifest == folder.join("Cargo.toml")
+        };
+        let program = self.0.iter().find(is_it);
+        let program = program.ok_or_else(|| format!("no test {target} of {package} was built"))?;
+        let mut command = Command::new("timeout");
+        command.arg(TIMEOUT_SECONDS.to_string()).arg(EMULATOR).arg(&program.path);
+        command.env("CARGO_MANIFEST_DIR", &folder).current_dir(&folder);
+        emulated(&mut command);
+        Ok(command)
+    }
+}
+
+/// Builds everything at once: packages that are built alone have other features, and what they share
+/// would be built twice.
+fn build(tests: &[String]) -> Result<Programs> {
+    let mut build = cargo_for_arm("test")?;
+    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    build.args(["-p", KERNELS, "-p", BINARY, "--lib", "--test", "cli"]);
+    build.args(tests.iter().flat_map(|test| ["--test", test]));
+    let told = output_of(&mut build)?;
+    let program = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Some(Program {
+            manifest: text(&message["manifest_path"])?.into(),
+            target: text(&message["target"]["name"])?,
+            path: text(&message["executable"])?.into(),
+        })
+        .filter(|_| message["profile"]["test"] == true)
+    };
+    Ok(Programs(told.lines().filter_map(program).collect()))
+}
+
+fn folder_of(package: &str) -> PathBuf {
+    root().join("crates").join(package)
 }
 
 /// The names of the tests in a folder.
@@ -67,14 +134,11 @@ fn integration_tests(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// `cargo test` for ARM, under the emulator.
-fn emulated() -> Result<Command> {
-    let mut test = cargo_for_arm("test")?;
+/// Tests know by the runner that they are emulated. Every kernel table runs, those of the newest
+/// instructions too.
+fn emulated(command: &mut Command) -> &mut Command {
     let runner = format!("timeout {TIMEOUT_SECONDS} {EMULATOR}");
-    test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
-    // Every kernel table runs, those of the newest instructions too.
-    test.env("QEMU_CPU", "max");
-    Ok(test)
+    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner).env("QEMU_CPU", "max")
 }
 
 /// Where programs for ARM are built: the compiler differs from the host's, sharing a folder would

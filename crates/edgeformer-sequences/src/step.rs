@@ -143,7 +143,7 @@ fn sees_both_sides(graph: &Graph) -> bool {
 }
 
 fn wanted(graph: &Graph, want: Want, tokens: usize) -> Range<usize> {
-    let rows = match graph.values[graph.output.value.index()].rows {
+    let rows = match graph.output_rows() {
         RowKind::Token => tokens,
         RowKind::Patch(patches) => patches,
         RowKind::Sequence => 1,

@@ -124,7 +124,7 @@ impl StepRows {
         let start = self.span_of.len();
         let index = self.spans.len();
         self.span_of.resize(start + tokens, index as u32);
-        let rows = match graph.values[graph.output.value.index()].rows {
+        let rows = match graph.output_rows() {
             RowKind::Token => start..start + tokens,
             RowKind::Patch(patches) => index * patches..(index + 1) * patches,
             RowKind::Sequence => index..index + 1,

@@ -125,7 +125,7 @@ struct Translator<'a> {
 
 /// The last node that mixes rows, if a choice of output rows can be made behind it.
 fn last_mixing(graph: &Graph) -> Option<usize> {
-    let rows = graph.values[graph.output.value.index()].rows;
+    let rows = graph.output_rows();
     if rows == RowKind::Sequence {
         return None;
     }
@@ -153,7 +153,7 @@ impl Translator<'_> {
 
     fn chooses_rows(&self) -> bool {
         let graph = &self.model.graph;
-        let rows = graph.values[graph.output.value.index()].rows;
+        let rows = graph.output_rows();
         self.options.target == Target::Session && rows != RowKind::Sequence
     }
 

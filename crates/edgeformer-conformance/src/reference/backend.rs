@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use edgeformer_core::graph::GraphInput;
+use edgeformer_core::graph::{GraphInput, RowKind};
 use edgeformer_core::{
     AdapterScales, Backend, CacheUsage, CompileOptions, Device, Error, Footprint, Graph, Input,
     KvCache, Model, Outputs, Program, Result, SequenceId, Session, SessionOptions, Span, Step,
@@ -96,7 +96,9 @@ impl Session for ReferenceSession {
         for span in step.spans {
             let past = self.past.tokens(span.sequence)?;
             let (rows, tokens) = self.evaluate(&past, span)?;
-            let rows = match (self.model.graph.is_causal(), span.want) {
+            let grows =
+                self.model.graph.output_rows() == RowKind::Token && self.model.graph.is_causal();
+            let rows = match (grows, span.want) {
                 (_, Want::Nothing) => Vec::new(),
                 (_, Want::Last) => rows.row(rows.len() - 1).to_vec(),
                 (true, Want::All) => rows.data()[past.len() * rows.width()..].to_vec(),

@@ -183,6 +183,11 @@ impl Graph {
         self.values[value.index()].width
     }
 
+    /// What a row of the output belongs to.
+    pub fn output_rows(&self) -> RowKind {
+        self.values[self.output.value.index()].rows
+    }
+
     /// Columns of the output.
     pub fn output_width(&self) -> usize {
         self.width(self.output.value)

@@ -42,7 +42,7 @@ pub(super) fn evaluate(
     graph: &Graph,
 ) -> Result<Evaluation> {
     // One row of a whole sequence: it follows its last part, and those before are only cached.
-    let pooled = graph.values[graph.output.value.index()].rows == RowKind::Sequence;
+    let pooled = graph.output_rows() == RowKind::Sequence;
     let limit = if pooled { options.chunk } else { options.chunk.min(options.output_rows) };
     let parts = input.parts(limit);
     let last = parts.len().saturating_sub(1);

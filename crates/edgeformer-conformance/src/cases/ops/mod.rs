@@ -2,6 +2,7 @@
 //! chunks, token by token and among other sequences.
 
 mod attention;
+mod classifiers;
 mod encoders;
 mod experts;
 mod linear;
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(attention::cases());
     cases.extend(experts::cases());
     cases.extend(encoders::cases());
+    cases.extend(classifiers::cases());
     cases
 }
 
