@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use edgeformer_core::graph::{CachePlan, CacheSlot};
 use edgeformer_core::{AdapterScales, Error, KvCache, Rows, SequenceId, SessionOptions, Window};
 
-use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot};
+use super::plain::{COLD, Forms, MAIN, OPEN, Row, Slot, TOKEN, drawn, under};
 use crate::cache::PagedCache;
 
 /// A cache and what should be in it.
@@ -482,26 +482,4 @@ impl Plain {
             }
         }
     }
-}
-
-/// Bits of a token that are its own.
-const TOKEN: u32 = 0xff;
-
-/// Tokens with the choice that they were fed under.
-fn under(choice: u32, tokens: &[u32]) -> Vec<u32> {
-    tokens.iter().map(|token| token | choice << 8).collect()
-}
-
-/// What a step stores of the last of these tokens: it depends on all of them.
-fn drawn(tokens: &[u32], slot: usize, side: usize, width: usize) -> Vec<f32> {
-    let seed = tokens.iter().fold(0x9e37_79b9u64, |hash, &token| {
-        (hash ^ u64::from(token) ^ 0x55).wrapping_mul(0x0100_0000_01b3).rotate_left(17)
-    });
-    let seed = seed ^ ((slot * 2 + side) as u64) << 40;
-    (0..width as u64)
-        .map(|i| {
-            let x = (seed ^ i << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            ((x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / 65_536.0 - 128.0
-        })
-        .collect()
 }

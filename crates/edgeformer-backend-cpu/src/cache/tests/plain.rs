@@ -136,3 +136,25 @@ fn round(format: CacheFormat, block: usize, row: &[f32]) -> Vec<f32> {
 pub(super) fn kernels() -> &'static Kernels {
     Kernels::for_isa(Isa::best())
 }
+
+/// Bits of a token that are its own.
+pub(super) const TOKEN: u32 = 0xff;
+
+/// Tokens with the choice that they were fed under.
+pub(super) fn under(choice: u32, tokens: &[u32]) -> Vec<u32> {
+    tokens.iter().map(|token| token | choice << 8).collect()
+}
+
+/// What a step stores of the last of these tokens: it depends on all of them.
+pub(super) fn drawn(tokens: &[u32], slot: usize, side: usize, width: usize) -> Vec<f32> {
+    let seed = tokens.iter().fold(0x9e37_79b9u64, |hash, &token| {
+        (hash ^ u64::from(token) ^ 0x55).wrapping_mul(0x0100_0000_01b3).rotate_left(17)
+    });
+    let seed = seed ^ ((slot * 2 + side) as u64) << 40;
+    (0..width as u64)
+        .map(|i| {
+            let x = (seed ^ i << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / 65_536.0 - 128.0
+        })
+        .collect()
+}
