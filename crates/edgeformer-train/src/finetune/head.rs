@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use edgeformer_core::random::Random;
 use edgeformer_models::ModelFile;
 use edgeformer_models::classifier::Classifier;
-use edgeformer_models::initial::Initial;
 use serde::Serialize;
 
+use super::initial::drawn;
 use super::request::Request;
 use crate::data::{Label, Pool};
 use crate::{Error, Result};
@@ -37,19 +36,7 @@ pub enum NumLabels {
 pub(super) fn new_classifier(request: &Request, file: &ModelFile) -> Result<Option<Classifier>> {
     let Some(wanted) = request.num_labels else { return Ok(None) };
     let labels = labels(wanted, &request.data, &stated(request)?)?;
-    let mut index = 0;
-    let classifier = Classifier::new(file, labels, &mut |info, initial| {
-        let mut random = Random::of(request.seed, &[HEAD, index]);
-        index += 1;
-        let count = info.shape.iter().product();
-        match initial {
-            Initial::Constant(value) => vec![value; count],
-            Initial::Normal(deviation) => {
-                (0..count).map(|_| deviation * random.gaussian() as f32).collect()
-            }
-        }
-    })?;
-    Ok(Some(classifier))
+    Ok(Some(Classifier::new(file, labels, &mut drawn(request.seed, HEAD))?))
 }
 
 /// The labels of the data.
