@@ -18,6 +18,11 @@ use crate::{Error, Result, families};
 /// The heads that a classifier stands in the place of.
 const HEADS: [&str; 2] = ["output.weight", "output.bias"];
 
+/// What `transformers` calls a class that nobody named.
+pub fn unnamed(index: usize) -> String {
+    format!("LABEL_{index}")
+}
+
 /// A classifier for a model of texts: the names of its classes, and its weights under their names
 /// in graphs.
 #[derive(Debug, Clone)]

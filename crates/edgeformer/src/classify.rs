@@ -1,6 +1,7 @@
 //! Classes: those of texts, and how classes are told.
 
 use edgeformer_core::graph::OutputKind;
+use edgeformer_models::classifier::unnamed;
 use serde::Serialize;
 
 use crate::{Engine, Error, Result};
@@ -34,13 +35,7 @@ impl Engine {
                 graph.name
             )));
         }
-        let tokens = self.tokenize(text)?;
-        if tokens.is_empty() {
-            return Err(Error::Request("the text to classify is empty".into()));
-        }
-        if tokens.len() > self.context() {
-            return Err(Error::PromptTooLong { prompt: tokens.len(), context: self.context() });
-        }
+        let tokens = self.whole_text(text, "classify")?;
         let scores = self.evaluate(&tokens)?;
         Ok(likeliest(scores.rows().row(0), self.labels(), top))
     }
@@ -52,7 +47,7 @@ pub(crate) fn likeliest(scores: &[f32], labels: &[String], top: usize) -> Vec<Cl
     let sum: f32 = scores.iter().map(|score| (score - max).exp()).sum();
     let class = |(index, &score): (usize, &f32)| Class {
         index,
-        name: labels.get(index).cloned().unwrap_or_else(|| format!("LABEL_{index}")),
+        name: labels.get(index).cloned().unwrap_or_else(|| unnamed(index)),
         score,
         probability: (score - max).exp() / sum,
     };

@@ -27,13 +27,7 @@ impl Engine {
                 "a {name} {what} does not embed text: use an encoder such as bert"
             )));
         }
-        let tokens = self.tokenize(text)?;
-        if tokens.is_empty() {
-            return Err(Error::Request("the text to embed is empty".into()));
-        }
-        if tokens.len() > self.context() {
-            return Err(Error::PromptTooLong { prompt: tokens.len(), context: self.context() });
-        }
+        let tokens = self.whole_text(text, "embed")?;
         let states = self.evaluate(&tokens)?;
         let mut vector = vec![0.0; states.rows().width()];
         match pooling.unwrap_or_else(|| self.default_pooling()) {

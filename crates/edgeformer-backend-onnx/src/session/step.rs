@@ -48,8 +48,7 @@ impl Scratch {
         let needed = work.first + work.tokens;
         cached.reserve(work.first, needed);
         self.reach(variant, needed);
-        let mut inputs = Inputs::new(model, variant, work, input)?;
-        inputs.adapters = model.graph.adapter_scales(scales);
+        let inputs = Inputs::new(model, variant, work, (input, scales))?;
         let width = model.graph.output_width();
         let out = match out {
             [] => {
@@ -147,7 +146,7 @@ impl Inputs {
         model: &Model,
         variant: &Variant,
         work: &Work,
-        input: Input<'_>,
+        (input, scales): (Input<'_>, &AdapterScales),
     ) -> Result<Self, Problem> {
         let tokens = match input {
             Input::Tokens(tokens) => tokens,
@@ -155,6 +154,10 @@ impl Inputs {
         };
         let embeddings = match variant.feeds.contains(&Feed::Embeddings) {
             true => embed(model, tokens)?,
+            false => Vec::new(),
+        };
+        let adapters = match variant.feeds.contains(&Feed::AdapterScales) {
+            true => model.graph.adapter_scales(scales),
             false => Vec::new(),
         };
         let end = work.first + work.tokens;
@@ -172,7 +175,7 @@ impl Inputs {
             embeddings,
             positions: (work.first..end).map(|position| position as i64).collect(),
             rows,
-            adapters: Vec::new(),
+            adapters,
             last: [counted(end)?.saturating_sub(1)],
             total: [counted(end)?],
         })

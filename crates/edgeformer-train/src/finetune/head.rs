@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use edgeformer_models::ModelFile;
-use edgeformer_models::classifier::Classifier;
+use edgeformer_models::classifier::{Classifier, unnamed};
 use serde::Serialize;
 
 use super::initial::drawn;
@@ -81,7 +81,7 @@ fn labels(wanted: NumLabels, path: &Path, stated: &[Label]) -> Result<Vec<String
         return wrong(format!("would make {count} classes, at most {MOST} are learned"));
     }
     if named < stated.len() {
-        return Ok((0..count).map(|id| format!("LABEL_{id}")).collect());
+        return Ok((0..count).map(unnamed).collect());
     }
     match names.len() {
         1 => wrong(format!(

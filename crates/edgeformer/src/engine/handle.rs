@@ -138,6 +138,21 @@ impl Engine {
         )?)
     }
 
+    /// The tokens of a text that is read in one piece, to `purpose` it.
+    ///
+    /// # Errors
+    /// If the model has no tokenizer, or the text is empty or does not fit the context.
+    pub(crate) fn whole_text(&self, text: &str, purpose: &str) -> Result<Vec<u32>> {
+        let tokens = self.tokenize(text)?;
+        if tokens.is_empty() {
+            return Err(Error::Request(format!("the text to {purpose} is empty")));
+        }
+        if tokens.len() > self.context() {
+            return Err(Error::PromptTooLong { prompt: tokens.len(), context: self.context() });
+        }
+        Ok(tokens)
+    }
+
     /// Starts an answer. The stream yields text as it comes; several streams run side by side.
     ///
     /// # Errors

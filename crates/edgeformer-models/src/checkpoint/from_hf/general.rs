@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::keys::Writer;
 use crate::Result;
+use crate::classifier::unnamed;
 use crate::generation::GenerationDefaults;
 use crate::gguf::MetadataArray;
 use crate::gguf_model::{OUTPUT_LABELS, RANK};
@@ -45,7 +46,7 @@ pub(super) fn sampling(keys: &mut Writer, folder: &Path, config: &Object) -> Res
 /// them it reads no second class.
 pub(super) fn classes(keys: &mut Writer, classes: usize, mut labels: Vec<String>) {
     if labels.is_empty() {
-        labels = (0..classes).map(|id| format!("LABEL_{id}")).collect();
+        labels = (0..classes).map(unnamed).collect();
     }
     keys.own("pooling_type", RANK);
     keys.own(OUTPUT_LABELS, MetadataArray::strings(labels));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{decoder, encoder, token_id};
 use crate::Result;
+use crate::classifier::unnamed;
 use crate::generation::GenerationDefaults;
 use crate::gguf::Metadata;
 use crate::gguf_model;
@@ -32,7 +33,7 @@ pub(super) fn config(hyper: &Hyper, metadata: &Metadata, main: Format) -> Result
 fn classes(config: &mut Map<String, Value>, hyper: &Hyper, metadata: &Metadata) -> Result<()> {
     let Some(classes) = hyper.classes() else { return Ok(()) };
     let labels = gguf_model::labels(metadata, hyper)?;
-    let name = |id: usize| labels.get(id).cloned().unwrap_or_else(|| format!("LABEL_{id}"));
+    let name = |id: usize| labels.get(id).cloned().unwrap_or_else(|| unnamed(id));
     let ids = |id: usize| (id.to_string(), Value::from(name(id)));
     config.insert("id2label".into(), (0..classes).map(ids).collect::<Map<_, _>>().into());
     let names = (0..classes).map(|id| (name(id), Value::from(id)));
